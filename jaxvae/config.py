@@ -1,0 +1,306 @@
+"""What an experiment is: frozen dataclasses, one per subject.
+
+Conventions
+    A field that changes a shape or the compiled program is static and lives here. Numbers that may differ
+    between runs of one program (learning rate, beta, ...) also live here, and reach the program as arrays
+    through `jaxvae.optimizer.Hyperparams`, so a new value never recompiles.
+    Every field is checked when the dataclass is made; an error names the value, the limit and the fix.
+"""
+
+import dataclasses
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+
+
+def _next_prime(number: int) -> int:
+    return next(n for n in range(number + 1, 2 * number + 3) if _is_prime(n))
+
+
+@dataclasses.dataclass(frozen=True)
+class Audio:
+    """The form that every recording is brought to."""
+
+    sample_rate: int = 24_000
+    """Hz; recordings are resampled to it."""
+    clip_samples: int = 131_072
+    """Samples in one clip, 5.46 s at 24 kHz."""
+
+    def __post_init__(self) -> None:
+        _require(4_000 <= self.sample_rate <= 192_000, f"sample_rate is {self.sample_rate} Hz; use 4000 to 192000")
+        _require(self.clip_samples >= 1_024, f"clip_samples is {self.clip_samples}; use at least 1024")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which effects are rendered over which recordings. Together with `Audio`, it identifies a data set."""
+
+    effects: tuple[str, ...] = (
+        "pedalboard/Delay",
+        "pedalboard/Distortion",
+        "pedalboard/Reverb",
+        "pedalboard/Chorus",
+        "pedalboard/LadderFilter",
+        "pedalboard/Compressor",
+    )
+    """Names as `jaxvae.effects.names()` lists them."""
+    audio: tuple[str, ...] = ()
+    """Folders of recordings; empty means the bundled recordings."""
+    test_audio: tuple[str, ...] = ()
+    """Folders held out whole for testing; empty means a share of the recordings of `audio`."""
+    train_clips: int = 6_000
+    validation_clips: int = 600
+    test_clips: int = 1_200
+    validation_share: float = 0.15
+    """Share of the audio (by duration, whole recordings) kept for validation."""
+    test_share: float = 0.15
+    """Share of the audio (by duration, whole recordings) kept for testing; unused when `test_audio` is set."""
+    peak_dbfs: float = -12.0
+    """Peak level of the dry clip at the input of the effect."""
+    fade_ms: float = 50.0
+    """Fade-in and fade-out of the dry clip."""
+    seed: int = 0
+    """Seed of the split, the crops and the settings."""
+    directory: str = "datasets"
+    """Where rendered data sets are kept; each has a folder named after its identity."""
+
+    def __post_init__(self) -> None:
+        _require(len(self.effects) > 0, "data.effects is empty; name at least one effect")
+        _require(len(set(self.effects)) == len(self.effects), f"data.effects names one twice: {self.effects}")
+        for name in ("train_clips", "validation_clips", "test_clips"):
+            clips = getattr(self, name)
+            _require(
+                clips >= len(self.effects) and clips % len(self.effects) == 0,
+                f"data.{name} is {clips}; use a multiple of the {len(self.effects)} effects, so all are equally frequent",
+            )
+        _require(
+            0 < self.validation_share and 0 < self.test_share and self.validation_share + self.test_share < 1,
+            f"validation_share {self.validation_share} and test_share {self.test_share} must be positive and leave a share to train on",
+        )
+        _require(self.peak_dbfs <= 0, f"peak_dbfs is {self.peak_dbfs}; use 0 or less")
+        _require(self.fade_ms >= 0, f"fade_ms is {self.fade_ms}; use 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectrogram:
+    """Short-time Fourier transform magnitude, its frequency scale, compression and normalisation."""
+
+    n_fft: int = 2_048
+    window_length: int = 2_048
+    """Samples of the Hann window, zero-padded to n_fft."""
+    hop_length: int = 1_024
+    scale: Literal["linear", "mel"] = "mel"
+    n_mels: int = 128
+    """Mel bands (Slaney's scale and area normalisation, as librosa); unused when scale is linear."""
+    compression: Literal["log", "power"] = "log"
+    """log: decibels of the power, no lower than floor_db; power: magnitude ** exponent."""
+    exponent: float = 0.3
+    floor_db: float = -80.0
+    """Lowest level, relative to a full-scale sine."""
+    normalisation: Literal["fixed", "clip"] = "fixed"
+    """fixed: mean and standard deviation of each band over the training set; clip: of the whole clip itself."""
+
+    def __post_init__(self) -> None:
+        _require(self.n_fft >= 16, f"n_fft is {self.n_fft}; use at least 16")
+        _require(
+            0 < self.window_length <= self.n_fft,
+            f"window_length is {self.window_length}; use 1 to n_fft ({self.n_fft})",
+        )
+        _require(
+            0 < self.hop_length <= self.window_length,
+            f"hop_length is {self.hop_length}; use 1 to window_length ({self.window_length})",
+        )
+        _require(
+            0 < self.n_mels <= self.n_fft // 2 + 1,
+            f"n_mels is {self.n_mels}; use 1 to n_fft // 2 + 1 ({self.n_fft // 2 + 1})",
+        )
+        _require(0 < self.exponent <= 2, f"exponent is {self.exponent}; use more than 0, up to 2")
+        _require(self.floor_db < 0, f"floor_db is {self.floor_db}; use less than 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Encoder and decoder."""
+
+    backbone: Literal["seed", "patch", "filterbank", "convolution"] = "filterbank"
+    latent_dim: int = 128
+    width: int = 1
+    """Multiplies the hidden sizes of every backbone but the seed's."""
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.latent_dim <= 4_096, f"latent_dim is {self.latent_dim}; use 1 to 4096")
+        _require(self.width >= 1, f"width is {self.width}; use at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Beta:
+    """Schedule of beta, the weight of the KL divergence (see `jaxvae.schedules`)."""
+
+    schedule: Literal["cyclical_cosine", "seed", "linear", "constant"] = "cyclical_cosine"
+    maximum: float = 1.0
+    minimum: float = 0.0
+    cycle_length: int = 5
+    """Length of a cycle, or of the one ramp of `linear`, in cycle_unit. A prime keeps it out of step with other periods."""
+    cycle_unit: Literal["epoch", "step"] = "epoch"
+    ramp_fraction: float = 0.5
+    """Share of a cycle spent moving; the rest holds the end value."""
+    direction: Literal["up", "down"] = "up"
+
+    def __post_init__(self) -> None:
+        _require(
+            0 <= self.minimum <= self.maximum,
+            f"beta runs from minimum {self.minimum} to maximum {self.maximum}; use 0 <= minimum <= maximum",
+        )
+        _require(self.cycle_length >= 1, f"cycle_length is {self.cycle_length}; use at least 1")
+        _require(0 < self.ramp_fraction <= 1, f"ramp_fraction is {self.ramp_fraction}; use more than 0, up to 1")
+        cyclic = self.schedule in ("cyclical_cosine", "seed")
+        if cyclic and self.cycle_unit == "epoch" and not _is_prime(self.cycle_length):
+            warnings.warn(
+                f"beta.cycle_length is {self.cycle_length} epochs, not a prime: its cycles line up with other periods of the "
+                f"training; the next prime is {_next_prime(self.cycle_length)}",
+                stacklevel=3,
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What is minimised."""
+
+    reconstruction: Literal["gaussian", "mean_squared"] = "gaussian"
+    """gaussian: nats under a Gaussian decoder with one learned variance (sigma-VAE), in which beta is dimensionless;
+    mean_squared: mean of the squared error over all pixels, the seed's convention."""
+    beta: Beta = Beta()
+    free_nats: float = 0.0
+    """KL divergence per latent dimension that is not charged (free bits, in nats)."""
+
+    def __post_init__(self) -> None:
+        _require(self.free_nats >= 0, f"free_nats is {self.free_nats}; use 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """How long and how fast."""
+
+    steps: int = 4_000
+    """Steps of the optimiser in the whole run."""
+    minutes: float = 0.0
+    """Stop after this much training time, whatever `steps` says; 0 means no limit."""
+    batch_size: int = 48
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    weight_decay: float = 1e-4
+    gradient_norm: float = 1_000.0
+    """Gradients are scaled down to this norm."""
+    epoch_clips: int = 0
+    """Clips in an epoch, the unit of `beta.cycle_length`; 0 means the training set's number of clips."""
+    validate_every: int = 250
+    """Steps between validations; each is followed by a checkpoint."""
+    patience: int = 8
+    """Stop after this many validations without a better one; 0 means never."""
+    log_every: int = 25
+    seed: int = 0
+    """Seed of the weights, the latent noise and the order of the clips."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "validate_every", "log_every"):
+            _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
+        for name in ("warmup_steps", "epoch_clips", "patience", "minutes", "weight_decay"):
+            _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")
+        _require(self.learning_rate > 0, f"train.learning_rate is {self.learning_rate}; use more than 0")
+        _require(self.gradient_norm > 0, f"train.gradient_norm is {self.gradient_norm}; use more than 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One experiment, complete."""
+
+    name: str
+    audio: Audio = Audio()
+    data: Data = Data()
+    spectrogram: Spectrogram = Spectrogram()
+    model: Model = Model()
+    objective: Objective = Objective()
+    train: Train = Train()
+
+    def __post_init__(self) -> None:
+        _require(
+            self.audio.clip_samples >= self.spectrogram.n_fft,
+            f"a clip of {self.audio.clip_samples} samples is shorter than n_fft ({self.spectrogram.n_fft}); "
+            "lengthen audio.clip_samples or shorten spectrogram.n_fft",
+        )
+
+    @property
+    def frames(self) -> int:
+        """Frames in the spectrogram of one clip (centred frames, as librosa)."""
+        return 1 + self.audio.clip_samples // self.spectrogram.hop_length
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins, or mel bands, in a spectrogram."""
+        return self.spectrogram.n_mels if self.spectrogram.scale == "mel" else self.spectrogram.n_fft // 2 + 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one epoch, at least 1."""
+        return max(1, (self.train.epoch_clips or self.data.train_clips) // self.train.batch_size)
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """Plain dictionaries and lists, ready for JSON."""
+    return dataclasses.asdict(experiment)
+
+
+def from_dict(values: dict[str, Any]) -> Experiment:
+    """The inverse of `to_dict`. Unknown or missing keys raise TypeError."""
+
+    def build(kind: type, values: dict[str, Any]) -> Any:
+        kinds = {field.name: field.type for field in dataclasses.fields(kind)}
+        arguments = {}
+        for name, value in values.items():
+            if name in kinds and dataclasses.is_dataclass(kinds[name]):
+                value = build(kinds[name], value)
+            arguments[name] = tuple(value) if isinstance(value, list) else value
+        return kind(**arguments)
+
+    with warnings.catch_warnings():  # the warnings were given when the experiment was first made
+        warnings.simplefilter("ignore")
+        return build(Experiment, values)
+
+
+def differences(first: Experiment, second: Experiment) -> list[str]:
+    """Lines `key: first -> second`, one for each field in which two experiments differ."""
+
+    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+        leaves = {}
+        for name, value in values.items():
+            leaves.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+        return leaves
+
+    one, two = flat(to_dict(first)), flat(to_dict(second))
+    return [f"{key}: {one[key]} -> {two[key]}" for key in one if one[key] != two[key]]
+
+
+def load(path: str | Path) -> Experiment:
+    """The `config` of a Python file such as configs/vae_base.py."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no config at {path}; the ones that ship are in configs/")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is no Python file; a config is one, with an Experiment named config")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    experiment = getattr(module, "config", None)
+    if not isinstance(experiment, Experiment):
+        raise ValueError(f"{path} defines no Experiment named config")
+    return experiment
