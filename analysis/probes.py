@@ -1,0 +1,173 @@
+"""What can be read from a representation: the effect, its settings, and how much of the latent space is in use.
+
+Conventions
+    A representation is an array (clip, feature): posterior means, principal components, MFCC statistics, ...
+    Settings are normalised to [0, 1]; a clip whose effect has fewer parameters than another is padded with NaN.
+    Everything is fitted on one set of recordings and scored on another; the same recording in both is an error.
+
+Figures
+    classify          effect from the features: logistic regression, 15 nearest neighbours (cosine), random forest.
+    settings          settings from the features: ridge regression, R² and mean absolute error of each parameter.
+    settings_one_clip the same with five folds over the settings of one known clip, the seed's easy protocol.
+    active_units      latent dimensions whose posterior mean varies (Burda et al. 2016).
+    kl_per_dimension  nats that each latent dimension costs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import confusion_matrix, f1_score, r2_score
+from sklearn.model_selection import GroupKFold, KFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+ALPHAS = 10.0 ** np.arange(-1, 7)
+NEIGHBOURS = 15
+
+
+class Labelled(NamedTuple):
+    """Clips as features, with what is known about each."""
+
+    features: Float[np.ndarray, "clip feature"]
+    effect: Int[np.ndarray, " clip"]
+    normalized: Float[np.ndarray, "clip parameter"]
+    recording: Int[np.ndarray, " clip"]
+
+    def of_effect(self, effect: int) -> "Labelled":
+        """The clips of one effect, with the columns of its own parameters."""
+        clips = self.effect == effect
+        columns = ~np.isnan(self.normalized[clips]).any(axis=0)
+        return Labelled(
+            self.features[clips], self.effect[clips], self.normalized[clips][:, columns], self.recording[clips]
+        )
+
+
+class Classification(NamedTuple):
+    """Scores of one classifier on the test clips."""
+
+    accuracy: float
+    macro_f1: float
+    chance: float
+    """Accuracy of always answering the most frequent effect of the training clips."""
+    confusion: Int[np.ndarray, "true predicted"]
+
+
+class Regression(NamedTuple):
+    """Scores of one parameter's prediction on the test clips, in normalised units."""
+
+    r2: float
+    mae: float
+    constant_mae: float
+    """Mean absolute error of always answering the training mean."""
+
+
+def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classification]:
+    """Scores of each classifier of the effect, fitted on `train` and scored on `test`.
+
+    Neighbours are compared by cosine after the training mean is taken away, with the features' own scale: the spread
+    of a latent dimension or principal component carries its importance.
+
+    Raises:
+        ValueError: a recording is in both sets, or `test` holds an effect that `train` lacks.
+    """
+    _require_unseen(train, test)
+    unknown = np.setdiff1d(test.effect, train.effect)
+    if unknown.size:
+        raise ValueError(f"effects {unknown.tolist()} are in the test clips only; embed them for training as well")
+    classifiers = {
+        "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000)),
+        "knn": make_pipeline(StandardScaler(with_std=False), KNeighborsClassifier(NEIGHBOURS, metric="cosine")),
+        "forest": RandomForestClassifier(200, random_state=seed, n_jobs=-1),
+    }
+    effects = np.unique(train.effect)
+    most_frequent = effects[np.argmax(np.bincount(train.effect)[effects])]
+    scores = {}
+    for name, classifier in classifiers.items():
+        predicted = classifier.fit(train.features, train.effect).predict(test.features)
+        scores[name] = Classification(
+            accuracy=float(np.mean(predicted == test.effect)),
+            macro_f1=float(f1_score(test.effect, predicted, labels=effects, average="macro", zero_division=0.0)),
+            chance=float(np.mean(test.effect == most_frequent)),
+            confusion=confusion_matrix(test.effect, predicted, labels=effects),
+        )
+    return scores
+
+
+def settings(train: Labelled, test: Labelled) -> dict[int, list[Regression]]:
+    """Scores of each parameter of each effect, by ridge regressions fitted on `train` and scored on `test`.
+
+    The strength of the penalty is chosen for each parameter by cross-validation that keeps recordings whole.
+
+    Raises:
+        ValueError: a recording is in both sets.
+    """
+    _require_unseen(train, test)
+    scores = {}
+    for effect in np.unique(test.effect).tolist():
+        fit, held = train.of_effect(effect), test.of_effect(effect)
+        predicted = _ridge(fit.features, fit.normalized, fit.recording, held.features)
+        scores[effect] = _score(fit.normalized.mean(axis=0), predicted, held.normalized)
+    return scores
+
+
+def settings_one_clip(
+    features: Float[np.ndarray, "clip feature"], normalized: Float[np.ndarray, "clip parameter"], seed: int = 0
+) -> list[Regression]:
+    """Scores of each parameter with five folds over renders of one known clip: easier than unseen recordings."""
+    predicted, constant = np.empty_like(normalized), np.empty_like(normalized)
+    for fit, held in KFold(5, shuffle=True, random_state=seed).split(features):
+        predicted[held] = _ridge(features[fit], normalized[fit], np.arange(len(fit)), features[held])
+        constant[held] = normalized[fit].mean(axis=0)
+    return _score(constant, predicted, normalized)
+
+
+def active_units(mean: Float[np.ndarray, "clip latent"], threshold: float = 0.01) -> int:
+    """Number of latent dimensions whose posterior mean has a variance above `threshold` (Burda et al. 2016)."""
+    return int(np.sum(mean.var(axis=0) > threshold))
+
+
+def kl_per_dimension(
+    mean: Float[np.ndarray, "clip latent"], logvar: Float[np.ndarray, "clip latent"]
+) -> Float[np.ndarray, " latent"]:
+    """KL(q(z|x) || N(0, I)) in nats of each latent dimension, averaged over clips (Kingma & Welling 2014)."""
+    return 0.5 * np.mean(np.exp(logvar) + mean**2 - 1.0 - logvar, axis=0)
+
+
+def _require_unseen(train: Labelled, test: Labelled) -> None:
+    seen = np.intersect1d(train.recording, test.recording)
+    if seen.size:
+        raise ValueError(
+            f"{seen.size} recordings are in the training and the test clips, {seen[:5].tolist()} among them; "
+            "score on recordings of another split"
+        )
+
+
+def _ridge(train, targets, groups, test) -> np.ndarray:
+    """Predictions (clip, target) for `test`; each target has the penalty with the least cross-validated error."""
+    folds = GroupKFold(min(5, len(np.unique(groups))))
+    errors = np.zeros((len(ALPHAS), targets.shape[1]))
+    for fit, held in folds.split(train, groups=groups):
+        for index, alpha in enumerate(ALPHAS):
+            predicted = _standardised_ridge(alpha).fit(train[fit], targets[fit]).predict(train[held])
+            errors[index] += np.sum((predicted.reshape(len(held), -1) - targets[held]) ** 2, axis=0)
+    best = ALPHAS[errors.argmin(axis=0)]
+    return _standardised_ridge(best).fit(train, targets).predict(test).reshape(len(test), -1)
+
+
+def _standardised_ridge(alpha):
+    return make_pipeline(StandardScaler(), Ridge(alpha, solver="cholesky"))
+
+
+def _score(constant, predicted, truth) -> list[Regression]:
+    return [
+        Regression(
+            r2=float(r2_score(truth[:, column], predicted[:, column])),
+            mae=float(np.abs(predicted - truth)[:, column].mean()),
+            constant_mae=float(np.abs(constant - truth)[:, column].mean()),
+        )
+        for column in range(truth.shape[1])
+    ]

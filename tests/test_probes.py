@@ -1,0 +1,115 @@
+"""Probes on made representations in which it is known what can be read."""
+
+import numpy as np
+import pytest
+
+from analysis import probes
+
+
+def made(clips, recordings, seed, signal, effects=3):
+    """Features that hold the effect and the first parameter with strength `signal`, among 20 of noise."""
+    rng = np.random.default_rng(seed)
+    effect = np.arange(clips, dtype=np.int32) % effects
+    normalized = rng.uniform(size=(clips, 2)).astype(np.float32)
+    normalized[effect == 0, 1] = np.nan
+    recording = rng.choice(recordings, size=clips)
+    features = rng.normal(size=(clips, 20))
+    features[:, :effects] += 3 * signal * np.eye(effects)[effect]
+    features[:, 5] = signal * 10 * normalized[:, 0] + 0.5 * features[:, 5]
+    return probes.Labelled(features.astype(np.float32), effect, normalized, recording)
+
+
+TRAIN, TEST = range(10), range(10, 15)
+
+
+def test_effects_in_the_features_are_read_and_absent_ones_are_chance():
+    informed = probes.classify(made(600, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0))
+    blind = probes.classify(made(600, TRAIN, 0, 0.0), made(300, TEST, 1, 0.0))
+    assert set(informed) == {"logistic", "knn", "forest"}
+    for name in informed:
+        assert informed[name].accuracy > 0.85
+        assert informed[name].macro_f1 > 0.85
+        assert informed[name].chance == pytest.approx(1 / 3)
+        assert blind[name].accuracy == pytest.approx(1 / 3, abs=0.1)
+        assert informed[name].confusion.sum() == 300
+        assert np.trace(informed[name].confusion) == round(informed[name].accuracy * 300)
+
+
+def test_scores_do_not_depend_on_the_order_of_clips():
+    train, test = made(300, TRAIN, 0, 0.3), made(300, TEST, 1, 0.3)
+    shuffled = probes.Labelled(*(field[np.random.default_rng(2).permutation(300)] for field in test))
+    assert probes.classify(train, test)["knn"].accuracy == probes.classify(train, shuffled)["knn"].accuracy
+
+
+def test_logistic_and_neighbours_ignore_a_constant_offset():
+    train, test = made(300, TRAIN, 0, 0.5), made(300, TEST, 1, 0.5)
+    before = probes.classify(train, test)
+    after = probes.classify(train._replace(features=train.features + 100), test._replace(features=test.features + 100))
+    assert after["knn"].accuracy == pytest.approx(before["knn"].accuracy, abs=0.01)
+    assert after["logistic"].accuracy == pytest.approx(before["logistic"].accuracy, abs=0.01)
+
+
+def test_a_constant_representation_is_chance_and_explains_nothing():
+    train, test = made(300, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0)
+    train, test = (clips._replace(features=np.zeros((300, 1), np.float32)) for clips in (train, test))
+    assert all(score.accuracy == score.chance for score in probes.classify(train, test).values())
+    for regressions in probes.settings(train, test).values():
+        for regression in regressions:
+            assert regression.r2 == pytest.approx(0.0, abs=0.05)
+            assert regression.mae == pytest.approx(regression.constant_mae)
+            assert regression.constant_mae == pytest.approx(0.25, abs=0.03)
+
+
+def test_settings_in_the_features_are_read_and_others_are_not():
+    scores = probes.settings(made(600, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0))
+    assert [len(scores[effect]) for effect in range(3)] == [1, 2, 2]  # NaN padding is no parameter
+    for effect in range(3):
+        # noise of standard deviation .05 on a uniform target: 1 - .0025 / (1 / 12) = .97
+        assert scores[effect][0].r2 == pytest.approx(0.97, abs=0.03)
+        assert scores[effect][0].mae < 0.06
+    for effect in (1, 2):
+        assert scores[effect][1].r2 == pytest.approx(0.0, abs=0.1)
+
+
+def test_penalty_keeps_many_useless_features_from_hurting():
+    rng = np.random.default_rng(0)
+    train, test = made(150, TRAIN, 0, 0.0, effects=1), made(150, TEST, 1, 0.0, effects=1)
+    train = train._replace(features=rng.normal(size=(150, 140)))
+    test = test._replace(features=rng.normal(size=(150, 140)))
+    assert probes.settings(train, test)[0][0].r2 > -0.3  # least squares: below -5
+
+
+def test_one_clip_protocol_scores_settings_it_has_not_fitted():
+    clips = made(300, TRAIN, 0, 1.0, effects=1)
+    clips = clips._replace(normalized=np.random.default_rng(3).uniform(size=(300, 2)))
+    features = clips.features.copy()
+    features[:, 5] = clips.normalized[:, 0]
+    read, unread = probes.settings_one_clip(features, clips.normalized)
+    assert read.r2 > 0.99
+    assert unread.r2 < 0.05
+
+
+def test_a_recording_in_both_sets_is_refused():
+    train, test = made(60, TRAIN, 0, 1.0), made(60, range(9, 15), 1, 1.0)
+    with pytest.raises(ValueError, match=r"1 recordings .*\[9\]"):
+        probes.classify(train, test)
+    with pytest.raises(ValueError, match="another split"):
+        probes.settings(train, test)
+
+
+def test_an_effect_without_training_clips_is_refused():
+    with pytest.raises(ValueError, match=r"effects \[2\]"):
+        probes.classify(made(60, TRAIN, 0, 1.0, effects=2), made(60, TEST, 1, 1.0, effects=3))
+
+
+def test_kl_per_dimension_equals_a_monte_carlo_estimate():
+    rng = np.random.default_rng(0)
+    mean, logvar = rng.normal(size=(5, 4)), rng.uniform(-2, 1, size=(5, 4))
+    z = mean + np.exp(0.5 * logvar) * rng.normal(size=(200_000, 5, 4))
+    ratio = -0.5 * (logvar + (z - mean) ** 2 / np.exp(logvar)) + 0.5 * z**2
+    np.testing.assert_allclose(probes.kl_per_dimension(mean, logvar), ratio.mean(axis=(0, 1)), atol=0.01)
+
+
+def test_active_units_are_those_whose_mean_varies():
+    mean = np.random.default_rng(0).normal(size=(1_000, 4)) * [1.0, 0.2, 0.05, 0.0] + 3.0
+    assert probes.active_units(mean) == 2
