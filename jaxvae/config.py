@@ -81,11 +81,12 @@ class Data:
             clips = getattr(self, name)
             _require(
                 clips >= len(self.effects) and clips % len(self.effects) == 0,
-                f"data.{name} is {clips}; use a multiple of the {len(self.effects)} effects, so all are equally frequent",
+                f"data.{name} is {clips}; use a multiple of the {len(self.effects)} effects, all equally frequent",
             )
         _require(
-            0 < self.validation_share and 0 < self.test_share and self.validation_share + self.test_share < 1,
-            f"validation_share {self.validation_share} and test_share {self.test_share} must be positive and leave a share to train on",
+            self.validation_share > 0 and self.test_share > 0 and self.validation_share + self.test_share < 1,
+            f"validation_share {self.validation_share} and test_share {self.test_share} must be positive "
+            "and leave a share to train on",
         )
         _require(self.peak_dbfs <= 0, f"peak_dbfs is {self.peak_dbfs}; use 0 or less")
         _require(self.fade_ms >= 0, f"fade_ms is {self.fade_ms}; use 0 or more")
@@ -150,7 +151,7 @@ class Beta:
     maximum: float = 1.0
     minimum: float = 0.0
     cycle_length: int = 5
-    """Length of a cycle, or of the one ramp of `linear`, in cycle_unit. A prime keeps it out of step with other periods."""
+    """Length of a cycle, or of the one ramp of `linear`. A prime keeps it out of step with other periods."""
     cycle_unit: Literal["epoch", "step"] = "epoch"
     ramp_fraction: float = 0.5
     """Share of a cycle spent moving; the rest holds the end value."""
@@ -166,8 +167,8 @@ class Beta:
         cyclic = self.schedule in ("cyclical_cosine", "seed")
         if cyclic and self.cycle_unit == "epoch" and not _is_prime(self.cycle_length):
             warnings.warn(
-                f"beta.cycle_length is {self.cycle_length} epochs, not a prime: its cycles line up with other periods of the "
-                f"training; the next prime is {_next_prime(self.cycle_length)}",
+                f"beta.cycle_length is {self.cycle_length} epochs, not a prime: its cycles line up with other periods "
+                f"of the training; the next prime is {_next_prime(self.cycle_length)}",
                 stacklevel=3,
             )
 
@@ -193,8 +194,6 @@ class Train:
 
     steps: int = 4_000
     """Steps of the optimiser in the whole run."""
-    minutes: float = 0.0
-    """Stop after this much training time, whatever `steps` says; 0 means no limit."""
     batch_size: int = 48
     learning_rate: float = 1e-3
     warmup_steps: int = 200
@@ -214,7 +213,7 @@ class Train:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
-        for name in ("warmup_steps", "epoch_clips", "patience", "minutes", "weight_decay"):
+        for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay"):
             _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")
         _require(self.learning_rate > 0, f"train.learning_rate is {self.learning_rate}; use more than 0")
         _require(self.gradient_norm > 0, f"train.gradient_norm is {self.gradient_norm}; use more than 0")

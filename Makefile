@@ -1,0 +1,55 @@
+# Everything runs in .venv, made here from nothing but Python 3.11 to 3.13.
+PYTHON ?= python3
+UV_VERSION = 0.13.9
+BIN = .venv/bin
+WORKDIR ?= runs/demo
+
+.PHONY: setup demo test test-extras lint bench lock clean
+.DEFAULT_GOAL = help
+
+help:
+	@echo "make demo         render, train and report on the bundled recordings; writes $(WORKDIR)/report.html"
+	@echo "make test         all tests but those that need the extras below"
+	@echo "make test-extras  compare with PyTorch and with an independent plug-in host (installs both)"
+	@echo "make bench        training speed of every network beside the PyTorch original (installs it)"
+	@echo "make lint         style checks"
+	@echo "make setup        only make .venv"
+
+setup: .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"$(PYTHON) is Python {v[0]}.{v[1]}; jaxvae needs 3.11 to 3.13: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup
+	$(BIN)/python -m launch.train configs/demo.py --workdir $(WORKDIR)
+	$(BIN)/python -m analysis.report $(WORKDIR)
+
+test: setup
+	$(BIN)/python -m pytest
+
+.venv/extras: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 dawdreamer==0.9.0
+	touch $@
+
+test-extras: .venv/extras
+	$(BIN)/python -m pytest -m "benchmark or evaluation"
+
+bench: .venv/extras
+	$(BIN)/python -m analysis.benchmark.network
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Resolve the pinned versions anew, for every supported Python at once.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra development --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet --output-file requirements.txt
+
+clean:
+	rm -rf .venv datasets runs

@@ -1,0 +1,90 @@
+"""The numbers of a training run as arrays, and the optimiser made from them."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxvae import config, schedules
+
+
+class Hyperparams(NamedTuple):
+    """Everything about a run that is a number. A new value never recompiles; lengths are in steps."""
+
+    learning_rate: Float[Array, ""]
+    warmup_steps: Float[Array, ""]
+    steps: Float[Array, ""]
+    weight_decay: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+    beta_minimum: Float[Array, ""]
+    beta_maximum: Float[Array, ""]
+    beta_cycle_length: Float[Array, ""]
+    beta_ramp_fraction: Float[Array, ""]
+    free_nats: Float[Array, ""]
+    seed: Int[Array, ""]
+
+
+def hyperparams(experiment: config.Experiment) -> Hyperparams:
+    """The numbers of an experiment."""
+    train, beta = experiment.train, experiment.objective.beta
+    unit = experiment.steps_per_epoch if beta.cycle_unit == "epoch" else 1
+    numbers = {
+        "learning_rate": train.learning_rate,
+        "warmup_steps": train.warmup_steps,
+        "steps": train.steps,
+        "weight_decay": train.weight_decay,
+        "gradient_norm": train.gradient_norm,
+        "beta_minimum": beta.minimum,
+        "beta_maximum": beta.maximum,
+        "beta_cycle_length": beta.cycle_length * unit,
+        "beta_ramp_fraction": beta.ramp_fraction,
+        "free_nats": experiment.objective.free_nats,
+    }
+    return Hyperparams(
+        **{name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}, seed=jnp.asarray(train.seed)
+    )
+
+
+def learning_rate(step: Int[Array, ""], hyperparams: Hyperparams) -> Float[Array, ""]:
+    """The learning rate of a step."""
+    return schedules.warmup_cosine(
+        step, peak=hyperparams.learning_rate, warmup_steps=hyperparams.warmup_steps, steps=hyperparams.steps
+    )
+
+
+def beta(step: Int[Array, ""], hyperparams: Hyperparams, beta: config.Beta, steps_per_epoch: int) -> Float[Array, ""]:
+    """The weight of the KL divergence at a step."""
+    minimum, maximum = hyperparams.beta_minimum, hyperparams.beta_maximum
+    cycle_length = hyperparams.beta_cycle_length
+    match beta.schedule:
+        case "cyclical_cosine":
+            return schedules.cyclical_cosine(
+                step,
+                minimum=minimum,
+                maximum=maximum,
+                cycle_length=cycle_length,
+                ramp_fraction=hyperparams.beta_ramp_fraction,
+                downward=beta.direction == "down",
+            )
+        case "seed":
+            return schedules.seed(
+                step, minimum=minimum, maximum=maximum, cycle_length=cycle_length, steps_per_epoch=steps_per_epoch
+            )
+        case "linear":
+            return schedules.linear(step, minimum=minimum, maximum=maximum, length=cycle_length)
+        case "constant":
+            return schedules.constant(step, maximum=maximum)
+
+
+def make_optimizer(step: Int[Array, ""], hyperparams: Hyperparams) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay on kernels and a bound on the gradient's norm (Loshchilov & Hutter 2019)."""
+    return optax.chain(
+        optax.clip_by_global_norm(hyperparams.gradient_norm),
+        optax.adamw(
+            learning_rate(step, hyperparams),
+            weight_decay=hyperparams.weight_decay,
+            mask=lambda params: jax.tree.map(lambda weights: weights.ndim > 1, params),
+        ),
+    )

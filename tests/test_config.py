@@ -1,0 +1,69 @@
+"""Experiments: what is refused, what is warned about, and that nothing is lost on the way to JSON and back."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxvae import config
+from jaxvae.config import Beta, Data, Experiment, Model, Objective, Spectrogram, Train
+
+
+def test_json_round_trip_keeps_everything():
+    experiment = Experiment(
+        "x", data=Data(audio=("a", "b"), effects=("mda/Delay",)), objective=Objective(beta=Beta(maximum=0.3))
+    )
+    restored = config.from_dict(json.loads(json.dumps(config.to_dict(experiment))))
+    assert restored == experiment and hash(restored) == hash(experiment)
+
+
+def test_differences_name_each_changed_field_once():
+    first = Experiment("x")
+    second = dataclasses.replace(first, model=Model(latent_dim=32), train=Train(seed=4))
+    assert config.differences(first, second) == ["model.latent_dim: 128 -> 32", "train.seed: 0 -> 4"]
+    assert config.differences(first, first) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Data(effects=()), "effects is empty"),
+        (lambda: Data(effects=("a", "a")), "names one twice"),
+        (lambda: Data(train_clips=100), "train_clips is 100; use a multiple of the 6"),
+        (lambda: Data(validation_share=0.6, test_share=0.5), "leave a share"),
+        (lambda: Spectrogram(hop_length=4_096), "hop_length is 4096"),
+        (lambda: Spectrogram(window_length=4_096), "window_length is 4096"),
+        (lambda: Spectrogram(n_mels=2_000), "n_mels is 2000"),
+        (lambda: Model(latent_dim=0), "latent_dim is 0"),
+        (lambda: Beta(minimum=2.0, maximum=1.0), "minimum 2.0"),
+        (lambda: Train(learning_rate=0.0), "learning_rate is 0.0"),
+        (lambda: Experiment("x", audio=config.Audio(clip_samples=1_500)), "shorter than n_fft"),
+    ],
+)
+def test_impossible_values_are_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_composite_cycle_warns_and_names_the_next_prime():
+    with pytest.warns(UserWarning, match="next prime is 17"):
+        Beta(cycle_length=16)
+    Beta(cycle_length=17)
+    Beta(cycle_length=16, cycle_unit="step")
+    Beta(schedule="linear", cycle_length=16)
+
+
+def test_config_files_that_hold_no_experiment_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no config at"):
+        config.load(tmp_path / "missing.py")
+    (tmp_path / "empty.py").write_text("config = 3\n")
+    with pytest.raises(ValueError, match="no Experiment named config"):
+        config.load(tmp_path / "empty.py")
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_every_shipped_config_loads_and_says_how_to_run_it(path):
+    experiment = config.load(path)
+    assert experiment.name == path.stem
+    assert f"python -m launch.train configs/{path.name}" in path.read_text()
