@@ -1,0 +1,226 @@
+"""Audio effects as data: what is swept, what is held fixed, and how a clip is rendered.
+
+Conventions
+    Audio is mono float32 at full scale 1.0; `dry` goes in, `wet` of the same length comes out, tails are cut.
+    `settings` are physical values by parameter name; `normalized` are the same on [0, 1], in the order of the
+    parameters. A render starts from silence and depends on nothing but its arguments.
+    Names are "pedalboard/Delay", "mda/Delay" or "vst3:/path/to/plugin.vst3#plugin name". A back-end is imported
+    when one of its effects is asked for. The tables need no plug-in, so a finished data set or a checkpoint can be
+    read where its plug-ins are missing; only rendering needs them (a VST3 describes itself, so it must be there).
+"""
+
+import dataclasses
+import difflib
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Num
+
+_BACK_ENDS = ("pedalboard",)
+_VST3 = "vst3:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One swept control of an effect, in physical units."""
+
+    name: str
+    minimum: float
+    maximum: float
+    unit: str
+    """For example "Hz", "dB", "ms"; "" for a control without one."""
+    scale: Literal["linear", "log"]
+    """How the range is laid out on [0, 1]."""
+    default: float
+
+    def __post_init__(self) -> None:
+        if not self.minimum <= self.default <= self.maximum or self.minimum == self.maximum:
+            raise ValueError(
+                f"{self.name} has default {self.default} and range {self.minimum} to {self.maximum}; "
+                "use minimum <= default <= maximum and a range that is not empty"
+            )
+        if self.scale == "log" and self.minimum <= 0:
+            raise ValueError(f"{self.name} is on a log scale from {self.minimum}; use a minimum above 0")
+
+
+def _in_range(values: np.ndarray, minimum: float, maximum: float, what: str) -> None:
+    outside = values[(values < minimum) | (values > maximum)]  # NaN, the padding, is neither
+    if outside.size:
+        raise ValueError(f"{what} is {outside[0]:g}; use {minimum:g} to {maximum:g}")
+
+
+def normalize(parameter: Parameter, value: Num[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"] | float:
+    """Physical values laid out on [0, 1], float64; NaN stays NaN. Values outside the range raise ValueError."""
+    value = np.asarray(value, np.float64)
+    _in_range(value, parameter.minimum, parameter.maximum, parameter.name)
+    if parameter.scale == "log":
+        return np.log(value / parameter.minimum) / np.log(parameter.maximum / parameter.minimum)
+    return (value - parameter.minimum) / (parameter.maximum - parameter.minimum)
+
+
+def denormalize(
+    parameter: Parameter, normalized: Num[np.ndarray, "*shape"] | float
+) -> Float[np.ndarray, "*shape"] | float:
+    """Physical values, float64, of values on [0, 1]: the inverse of `normalize`."""
+    normalized = np.asarray(normalized, np.float64)
+    _in_range(normalized, 0.0, 1.0, f"normalized {parameter.name}")
+    if parameter.scale == "log":
+        value = parameter.minimum * (parameter.maximum / parameter.minimum) ** normalized
+    else:
+        value = parameter.minimum + (parameter.maximum - parameter.minimum) * normalized
+    return np.clip(value, parameter.minimum, parameter.maximum)  # rounding may leave the range by one unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    """An effect: its swept parameters, its held controls and its render function."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    held: tuple[tuple[str, float], ...]
+    """Controls that are not swept (switches, controls that change nothing, output gains) and their values."""
+    process: Callable[[np.ndarray, dict[str, float], int], np.ndarray] = dataclasses.field(repr=False, compare=False)
+    """(dry, swept and held settings, sample_rate) -> wet. Called with checked arguments; use `render`."""
+    main_thread: bool = False
+    """Whether the back-end works on Python's main thread only."""
+
+    def settings(self, normalized: Num[np.ndarray, " parameter"]) -> dict[str, float]:
+        """Physical settings by name of one row of normalized ones; NaN may only pad the row at its end."""
+        count = len(self.parameters)
+        if len(normalized) < count or np.isnan(normalized[:count]).any() or not np.isnan(normalized[count:]).all():
+            raise ValueError(
+                f"{self.name} has {count} parameters; the normalized row is {normalized}: "
+                f"use {count} numbers, then NaN to the end of the row"
+            )
+        values = zip(self.parameters, normalized[:count], strict=True)
+        return {parameter.name: float(denormalize(parameter, float(value))) for parameter, value in values}
+
+    def render(
+        self, dry: Num[np.ndarray, "..."], settings: Mapping[str, float], sample_rate: int
+    ) -> Float[np.ndarray, " sample"]:
+        """The wet clip, float32 and as long as `dry`, which is one mono clip of finite floats.
+
+        Settings that are left out take their defaults. A plug-in may return NaN or huge values at extreme
+        settings; they are passed on for the caller to judge. Unknown names, values out of range and clips of another
+        form raise ValueError.
+        """
+        dry = np.asarray(dry)
+        if dry.ndim != 1 or not dry.size or not np.issubdtype(dry.dtype, np.floating):
+            raise ValueError(
+                f"the dry clip is {dry.dtype} of shape {dry.shape}; use mono floats of shape (sample,), not empty"
+            )
+        if not np.isfinite(dry).all():
+            raise ValueError(f"{np.count_nonzero(~np.isfinite(dry))} samples of the dry clip are NaN or infinite")
+        if not sample_rate > 0:
+            raise ValueError(f"sample_rate is {sample_rate} Hz; use more than 0")
+        wet = self.process(np.ascontiguousarray(dry, np.float32), self._complete(settings), sample_rate)
+        if wet.shape != dry.shape:
+            raise RuntimeError(f"{self.name} returned shape {wet.shape} for a clip of shape {dry.shape}")
+        return wet
+
+    def _complete(self, settings: Mapping[str, float]) -> dict[str, float]:
+        """Every swept and held control and its value."""
+        parameters = {parameter.name: parameter for parameter in self.parameters}
+        held = dict(self.held)
+        for name, value in settings.items():
+            if name in held:
+                raise ValueError(f"{name} of {self.name} is held at {held[name]:g}; set only {', '.join(parameters)}")
+            if name not in parameters:
+                raise ValueError(f"{self.name} has no parameter {name}; it has {', '.join(parameters)}")
+            minimum, maximum = parameters[name].minimum, parameters[name].maximum
+            if not minimum <= value <= maximum:  # NaN too
+                unit = parameters[name].unit
+                raise ValueError(f"{name} of {self.name} is {value:g}; use {minimum:g} to {maximum:g} {unit}".rstrip())
+        defaults = {parameter.name: parameter.default for parameter in self.parameters}
+        return {**held, **defaults, **{name: float(value) for name, value in settings.items()}}
+
+
+def _back_ends() -> Iterator[ModuleType]:
+    for name in _BACK_ENDS:
+        yield importlib.import_module(f"{__name__}.{name}")
+
+
+def names() -> tuple[str, ...]:
+    """Names of the effects that this machine can render. VST3 plug-ins are not listed: name them by path."""
+    missing = unavailable()
+    return tuple(effect.name for back_end in _back_ends() for effect in back_end.EFFECTS if effect.name not in missing)
+
+
+def unavailable() -> dict[str, str]:
+    """For each effect that this machine cannot render, what to install."""
+    return {name: remedy for back_end in _back_ends() for name, remedy in back_end.unavailable().items()}
+
+
+def get(name: str) -> Effect:
+    """The effect of that name. An unknown name raises ValueError, a missing VST3 FileNotFoundError."""
+    if name.startswith(_VST3):
+        return importlib.import_module(f"{__name__}.vst3").load(name)
+    effects = {effect.name: effect for back_end in _back_ends() for effect in back_end.EFFECTS}
+    if name not in effects:
+        short = {known: known.rpartition("/")[2].lower() for known in effects}
+        close = difflib.get_close_matches(name.rpartition("/")[2].lower(), short.values())
+        matches = sorted((known for known in effects if short[known] in close), key=lambda k: close.index(short[k]))
+        hint = f"did you mean {' or '.join(matches)}?" if matches else f"known are {', '.join(effects)}."
+        raise ValueError(f"no effect is named {name}; {hint} A VST3 plug-in is named {_VST3}/path/to/plugin.vst3")
+    return effects[name]
+
+
+def render_many(
+    effects: Sequence[Effect],
+    dry: Float[np.ndarray, "clip sample"],
+    normalized: Float[np.ndarray, "clip parameter"],
+    sample_rate: int,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Float[np.ndarray, "clip sample"]:
+    """Wet clips, float32, one effect and one row of settings (NaN-padded) for each dry clip.
+
+    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. Effects of
+    `main_thread` are rendered by the caller meanwhile. The result does not depend on the number of workers. NaN
+    and exploding renders are returned as they are; the caller counts and redraws them. `progress` is called with the
+    number of clips done so far. The first render that fails stops the rest and raises RuntimeError.
+    """
+    if not len(effects) == len(dry) == len(normalized):
+        raise ValueError(
+            f"{len(effects)} effects, {len(dry)} clips and {len(normalized)} rows of settings; use as many of each"
+        )
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; use at least 1, or None for all cores")
+    rows = [effect.settings(row) for effect, row in zip(effects, normalized, strict=True)]
+    here = [clip for clip, effect in enumerate(effects) if effect.main_thread]
+    if here and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(f"{effects[here[0]].name} renders on the main thread only; call render_many there")
+    wet = np.empty(dry.shape, np.float32)
+    done = 0
+
+    def render_one(clip: int) -> None:
+        try:
+            wet[clip] = effects[clip].render(dry[clip], rows[clip], sample_rate)
+        except Exception as error:
+            raise RuntimeError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done)
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # Linux only
+    pool = ThreadPoolExecutor(workers or cores)
+    try:
+        others = [pool.submit(render_one, clip) for clip in sorted(set(range(len(effects))) - set(here))]
+        for clip in here:
+            render_one(clip)
+            count()
+        for future in as_completed(others):
+            future.result()
+            count()
+    finally:  # a failure or Ctrl-C must not wait for the clips that have not started
+        pool.shutdown(wait=True, cancel_futures=True)
+    return wet

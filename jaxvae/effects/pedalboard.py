@@ -1,0 +1,118 @@
+"""The built-in effects of Spotify's pedalboard, installed with jaxvae: the default.
+
+Conventions
+    Names of effects, parameters and held controls are pedalboard's. Ranges are for audio at 24 kHz. A default is
+    pedalboard's own, unless the effect, or one of its parameters, could not be heard there on a dry clip that peaks
+    at -12 dBFS. Held are controls that a level normalisation makes inaudible, that change nothing in mono, or that
+    are switches.
+"""
+
+import functools
+
+import numpy as np
+
+from jaxvae.effects import Effect, Parameter
+
+# Above this share of the sample rate the filters become unstable and return NaN.
+_HIGHEST_FREQUENCY = 0.45
+
+_MIX = Parameter("mix", 0.0, 1.0, "", "linear", 0.5)
+_ATTACK = Parameter("attack_ms", 0.1, 100.0, "ms", "log", 1.0)
+_RELEASE = Parameter("release_ms", 10.0, 1000.0, "ms", "log", 100.0)
+_RATE = Parameter("rate_hz", 0.1, 10.0, "Hz", "log", 1.0)
+_FEEDBACK = Parameter("feedback", -0.9, 0.9, "", "linear", 0.0)  # a Phaser returns NaN at 1
+_GAIN = Parameter("gain_db", -24.0, 24.0, "dB", "linear", 12.0)
+_Q = Parameter("q", 0.3, 8.0, "", "log", 0.7071)
+
+
+def _cutoff(minimum: float, maximum: float, default: float) -> Parameter:
+    return Parameter("cutoff_frequency_hz", minimum, maximum, "Hz", "log", default)
+
+
+def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate: int) -> np.ndarray:
+    import pedalboard  # here, so that the tables can be read without it
+
+    for control, value in settings.items():
+        highest = _HIGHEST_FREQUENCY * sample_rate
+        if control in ("cutoff_hz", "cutoff_frequency_hz", "centre_frequency_hz") and value > highest:
+            raise ValueError(
+                f"{control} is {value:g} Hz, above {highest:g} Hz, the highest at {sample_rate} Hz; "
+                f"lower it or use a sample_rate of at least {value / _HIGHEST_FREQUENCY:.0f} Hz"
+            )
+    if name == "LadderFilter":
+        settings = {**settings, "mode": pedalboard.LadderFilter.Mode(int(settings["mode"]))}
+    # A new object for each clip costs 10 microseconds and cannot be shared between threads by mistake.
+    return getattr(pedalboard, name)(**settings)(dry, sample_rate)
+
+
+def _effect(name: str, *parameters: Parameter, held: tuple[tuple[str, float], ...] = ()) -> Effect:
+    return Effect(f"pedalboard/{name}", parameters, held, functools.partial(_process, name))
+
+
+EFFECTS = (
+    _effect(
+        "Delay",
+        Parameter("delay_seconds", 0.02, 1.0, "s", "log", 0.5),
+        Parameter("feedback", 0.0, 0.9, "", "linear", 0.0),
+        _MIX,
+    ),
+    _effect("Distortion", Parameter("drive_db", 0.0, 40.0, "dB", "linear", 25.0)),
+    _effect("Clipping", Parameter("threshold_db", -40.0, 0.0, "dB", "linear", -24.0)),
+    _effect("Bitcrush", Parameter("bit_depth", 2.0, 16.0, "bit", "linear", 8.0)),
+    _effect(
+        "Reverb",
+        Parameter("room_size", 0.0, 1.0, "", "linear", 0.5),
+        Parameter("damping", 0.0, 1.0, "", "linear", 0.5),
+        Parameter("wet_level", 0.0, 1.0, "", "linear", 0.33),
+        # Only the ratio of the two levels is audible; both at 0 would be silence.
+        held=(("dry_level", 0.4), ("width", 1.0), ("freeze_mode", 0.0)),
+    ),
+    _effect(
+        "Compressor",
+        Parameter("threshold_db", -50.0, 0.0, "dB", "linear", -30.0),
+        Parameter("ratio", 1.0, 20.0, "", "log", 4.0),
+        _ATTACK,
+        _RELEASE,
+    ),
+    _effect("Limiter", Parameter("threshold_db", -40.0, 0.0, "dB", "linear", -24.0), _RELEASE),
+    _effect(
+        "NoiseGate",
+        Parameter("threshold_db", -60.0, -10.0, "dB", "linear", -30.0),
+        Parameter("ratio", 1.0, 20.0, "", "log", 10.0),
+        _ATTACK,
+        _RELEASE,
+    ),
+    _effect(
+        "Chorus",
+        _RATE,
+        Parameter("depth", 0.0, 1.0, "", "linear", 0.25),
+        Parameter("centre_delay_ms", 1.0, 30.0, "ms", "log", 7.0),
+        _FEEDBACK,
+        _MIX,
+    ),
+    _effect(
+        "Phaser",
+        _RATE,
+        Parameter("depth", 0.0, 1.0, "", "linear", 0.5),
+        Parameter("centre_frequency_hz", 100.0, 8000.0, "Hz", "log", 1300.0),
+        _FEEDBACK,
+        _MIX,
+    ),
+    _effect(
+        "LadderFilter",
+        Parameter("cutoff_hz", 50.0, 10000.0, "Hz", "log", 1000.0),
+        Parameter("resonance", 0.0, 1.0, "", "linear", 0.0),
+        Parameter("drive", 1.0, 10.0, "", "log", 1.0),
+        held=(("mode", 0.0),),  # low-pass, 12 dB an octave
+    ),
+    _effect("LowShelfFilter", _cutoff(40.0, 8000.0, 440.0), _GAIN, _Q),
+    _effect("HighShelfFilter", _cutoff(100.0, 10000.0, 2000.0), _GAIN, _Q),
+    _effect("PeakFilter", _cutoff(40.0, 10000.0, 1000.0), _GAIN, _Q),
+    _effect("HighpassFilter", _cutoff(20.0, 10800.0, 500.0)),
+    _effect("LowpassFilter", _cutoff(20.0, 10800.0, 2000.0)),
+)
+
+
+def unavailable() -> dict[str, str]:
+    """Nothing: pedalboard is a dependency of jaxvae."""
+    return {}
