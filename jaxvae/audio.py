@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int16
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 
@@ -87,11 +87,11 @@ def fade(audio: Float[np.ndarray, "*clip sample"], samples: int) -> Float[np.nda
     return faded
 
 
-def to_int16(audio: Float[np.ndarray, "*clip sample"]) -> Int[np.ndarray, "*clip sample"]:
-    """Audio in [-1, 1] as 16-bit integers, rounded; 1.0 becomes 32767."""
-    return np.round(audio * 32_767).astype(np.int16)
+def to_int16(audio: Float[np.ndarray, "*clip sample"]) -> Int16[np.ndarray, "*clip sample"]:
+    """Audio as 16-bit integers, rounded; 1.0 is 32768, one step more than fits, so it becomes 32767."""
+    return np.round(audio * 32_768).clip(-32_768, 32_767).astype(np.int16)
 
 
-def to_float(audio: Int[np.ndarray, "*clip sample"]) -> Float32[np.ndarray, "*clip sample"]:
-    """The inverse of `to_int16`."""
-    return audio.astype(np.float32) / np.float32(32_767)
+def to_float(audio: Int16[np.ndarray, "*clip sample"]) -> Float32[np.ndarray, "*clip sample"]:
+    """The inverse of `to_int16`, exact."""
+    return audio.astype(np.float32) / np.float32(32_768)

@@ -183,9 +183,12 @@ def test_fades_may_be_absent_but_not_longer_than_the_clip():
         audio.fade(clip, 51)
 
 
-def test_sixteen_bits_cost_less_than_half_a_step():
-    clip = np.linspace(-1, 1, 10_001, dtype=np.float32)
-    assert np.abs(audio.to_float(audio.to_int16(clip)) - clip).max() <= 0.501 / 32_767
+def test_sixteen_bits_cost_at_most_half_a_step_and_come_back_exactly():
+    clip = np.linspace(-1, 0.999, 10_001, dtype=np.float32)
+    integers = audio.to_int16(clip)
+    assert np.abs(audio.to_float(integers) - clip).max() <= 0.501 / 32_768
+    np.testing.assert_array_equal(audio.to_int16(audio.to_float(integers)), integers)
+    np.testing.assert_array_equal(audio.to_int16(np.array([1.0, 2.0, -2.0])), [32_767, 32_767, -32_768])
 
 
 def test_every_bundled_recording_is_declared_readable_and_nothing_else_is_there():
@@ -197,4 +200,4 @@ def test_every_bundled_recording_is_declared_readable_and_nothing_else_is_there(
     assert all(row["author"] and row["source"].startswith("http") for row in declared.values())
     assert sum(path.stat().st_size for path in BUNDLED.rglob("*")) < 2.3e6
     for name in declared:
-        assert -20 < audio.peak_dbfs(audio.read(BUNDLED / name, RATE)) < 0.5
+        assert -20 < audio.peak_dbfs(audio.read(BUNDLED / name, RATE)) < 1  # dBFS; Vorbis overshoots a little

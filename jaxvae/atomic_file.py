@@ -1,0 +1,42 @@
+"""Files that are whole or absent, whatever interrupts the writing."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_SUFFIX = ".part"
+_ABANDONED_S = 3_600.0
+
+
+@contextlib.contextmanager
+def write(path: Path, needed: int | None = None) -> Iterator[BinaryIO]:
+    """A file to write, which becomes `path` when the block ends; when the block fails, nothing is left of it.
+
+    Several processes may write the same path at once: the last one wins. `needed` is its size in bytes, if known.
+
+    Raises:
+        OSError: the folder cannot be written or is full; the message names it and the bytes that are needed.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_SUFFIX}")
+    try:
+        with open(temporary, "w+b") as file:
+            yield file
+        os.replace(temporary, path)
+    except OSError as error:
+        size = "" if needed is None else f" of {needed:,} bytes"
+        message = f"cannot write {path.name}{size} to {path.parent}: {error.strerror}; make room or use another folder"
+        raise OSError(error.errno, message) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what a killed process left half-written in a folder more than an hour ago."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):  # finished or deleted by another process
+            if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()

@@ -1,0 +1,419 @@
+"""Data set: clips rendered once through effects, and the order in which training meets them.
+
+Conventions
+    A data set is a folder named after its identity: a hash of the config, the effects' tables and the content of the
+    recordings, so an equal identity means equal data, wherever the files are. In it lie `recordings.npy`,
+    `manifest.json` (written after it) and shards: `<split>-<number>.npy` (clip, sample) int16 and a record beside it,
+    `.npz`, written after it, with what each clip is made of.
+    Clip i of a split has effect i mod n. Its recording (in proportion to length), its crop and its settings (uniform
+    on [0, 1]) come from a generator seeded by (data.seed, split, i) alone, so a shard depends on nothing but the
+    config and its number: a killed render continues, and several processes may share the work.
+    Dry clip: crop, peak to data.peak_dbfs, fades. Wet clip: the effect's output, peak to WET_PEAK_DBFS.
+
+Draws that are repeated, and counted
+    dry_silent     the crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
+    wet_silent     the wet peak is below SILENT_DBFS: crop and settings are drawn again, as for the two below
+    not_finite     the wet clip holds NaN or infinity
+    exploding      the wet peak is above EXPLODING_DBFS
+    Everything between is kept, however strong.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import shutil
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int, Int16, Int32, Int64
+from tqdm import tqdm
+
+from jaxvae import atomic_file, audio, effects, recordings
+from jaxvae.config import Experiment
+from jaxvae.effects import Effect
+from jaxvae.recordings import SPLITS, Recording, Skipped
+
+WET_PEAK_DBFS = -1.0
+CROP_SILENT_DBFS = -40.0
+SILENT_DBFS = -80.0
+EXPLODING_DBFS = 40.0
+REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
+
+_FORMAT = 1  # of the files; a change of what is in them, or of how clips are drawn, raises it
+_SHARD_CLIPS = 256
+_CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
+_ATTEMPTS = 20  # at a crop, and at a render
+_AHEAD = 2  # batches prefetched
+
+
+class RenderError(ValueError):
+    """An effect whose renders cannot be used."""
+
+
+class Batch(NamedTuple):
+    """Clips of one training step."""
+
+    audio: Int16[np.ndarray, "batch sample"]
+    effect: Int32[np.ndarray, "batch"]
+    normalized: Float32[np.ndarray, "batch parameter"]
+
+
+class _Record(NamedTuple):
+    """What the clips of a shard, or of a split, are made of."""
+
+    effect: Int32[np.ndarray, "clip"]
+    normalized: Float32[np.ndarray, "clip parameter"]
+    recording: Int32[np.ndarray, "clip"]
+    start: Int64[np.ndarray, "clip"]
+    redraws: Int32[np.ndarray, "clip reason"]
+
+
+class _Shard(NamedTuple):
+    split: str
+    number: int
+    clips: range
+
+    def path(self, folder: Path) -> Path:
+        return folder / f"{self.split}-{self.number:05d}.npy"
+
+    def complete(self, folder: Path, clip_samples: int) -> bool:
+        path = self.path(folder)
+        if not path.with_suffix(".npz").is_file() or not path.is_file():
+            return False
+        return path.stat().st_size == len(_header(len(self.clips), clip_samples)) + self.bytes(clip_samples)
+
+    def bytes(self, clip_samples: int) -> int:
+        return 2 * len(self.clips) * clip_samples
+
+
+def _header(clips: int, clip_samples: int) -> bytes:
+    buffer = io.BytesIO()
+    header = {"descr": "<i2", "fortran_order": False, "shape": (clips, clip_samples)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """One of train, validation and test, memory-mapped."""
+
+    clips: int
+    effects: tuple[Effect, ...]
+    effect: Int32[np.ndarray, "clip"]
+    """Index into `effects`."""
+    normalized: Float32[np.ndarray, "clip parameter"]
+    """In the order of the effect's parameters, then NaN."""
+    recording: Int32[np.ndarray, "clip"]
+    """Index into `Dataset.recordings`."""
+    start: Int64[np.ndarray, "clip"]
+    """First sample of the crop in the prepared recordings."""
+    redraws: Int32[np.ndarray, "clip reason"]
+    """Draws that were repeated before this one, by reason."""
+    _shards: tuple[np.ndarray, ...]
+    _sources: np.ndarray
+    _experiment: Experiment
+
+    def audio(self, indices: Int[np.ndarray, "clip"]) -> Int16[np.ndarray, "clip sample"]:
+        """Wet clips."""
+        wet = np.empty((len(indices), self._experiment.audio.clip_samples), np.int16)
+        for row, index in enumerate(indices):
+            shard, clip = divmod(int(index), _SHARD_CLIPS)
+            wet[row] = self._shards[shard][clip]
+        return wet
+
+    def dry(self, indices: Int[np.ndarray, "clip"]) -> Float32[np.ndarray, "clip sample"]:
+        """Dry clips, exactly as they went into the effect."""
+        return np.stack([_dry(self._sources, int(self.start[index]), self._experiment) for index in indices])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in its folder."""
+
+    identity: str
+    folder: Path
+    effects: tuple[Effect, ...]
+    recordings: tuple[Recording, ...]
+    skipped: tuple[Skipped, ...]
+    experiment: Experiment
+
+    def split(self, name: str) -> Split:
+        """The split of that name. FileNotFoundError when shards of it are not rendered yet."""
+        if name not in SPLITS:
+            raise ValueError(f"no split is named {name!r}; use one of {', '.join(SPLITS)}")
+        shards = [shard for shard in _shards(self.experiment) if shard.split == name]
+        absent = sum(shard.split == name for shard in self.missing())
+        if absent:
+            raise FileNotFoundError(
+                f"{absent} of the {len(shards)} {name} shards are not in {self.folder}; render the other parts"
+            )
+        paths = [shard.path(self.folder) for shard in shards]
+        parts = []
+        for path in paths:
+            with np.load(path.with_suffix(".npz")) as file:
+                parts.append(_Record(*(file[field] for field in _Record._fields)))
+        return Split(
+            sum(len(shard.clips) for shard in shards),
+            self.effects,
+            *(np.concatenate(column) for column in zip(*parts, strict=True)),
+            _shards=tuple(np.load(path, mmap_mode="r") for path in paths),
+            _sources=recordings.load(self.folder / "recordings.npy"),
+            _experiment=self.experiment,
+        )
+
+    @functools.cache  # noqa: B019 - lives as long as the process
+    def members(self, split: str) -> tuple[list[int], Int64[np.ndarray, "recording"]]:
+        """Recordings of a split, and where each ends when they are laid end to end."""
+        indices = [index for index, recording in enumerate(self.recordings) if recording.split == split]
+        return indices, np.cumsum([self.recordings[index].length for index in indices])
+
+    def missing(self) -> list[_Shard]:
+        """Shards that are not rendered yet."""
+        samples = self.experiment.audio.clip_samples
+        return [shard for shard in _shards(self.experiment) if not shard.complete(self.folder, samples)]
+
+
+def render(
+    experiment: Experiment, workers: int | None = None, progress: bool = True, part: tuple[int, int] = (1, 1)
+) -> Dataset:
+    """The data set of an experiment, of which only what is missing is rendered.
+
+    Part (i, n) of the shards is rendered by this process, where others render the rest; two may safely do the same.
+
+    Raises:
+        AudioError: a folder or its recordings cannot be used.
+        RenderError: an effect gave nothing usable in 20 draws.
+        OSError: data.directory cannot be written, or has too little space.
+    """
+    if not 1 <= part[0] <= part[1]:
+        raise ValueError(f"part {part[0]} of {part[1]} does not exist; use 1 of {part[1]} to {part[1]} of {part[1]}")
+    dataset = _prepare(experiment, progress)
+    own = _shards(experiment)[part[0] - 1 :: part[1]]
+    missing = [shard for shard in dataset.missing() if shard in own]
+    samples = experiment.audio.clip_samples
+    needed, free = sum(shard.bytes(samples) for shard in missing), shutil.disk_usage(dataset.folder).free
+    if needed > free:
+        raise OSError(
+            f"{dataset.folder} needs {needed:,} bytes for clips and has {free:,} bytes free; make room, or set "
+            "data.directory to another disk"
+        )
+    if missing:
+        sources = recordings.load(dataset.folder / "recordings.npy")
+        clips = sum(len(shard.clips) for shard in missing)
+        with tqdm(total=clips, desc="render", unit="clip", disable=not progress) as bar:
+            for shard in missing:
+                if shard.complete(dataset.folder, samples):  # another process was faster
+                    bar.update(len(shard.clips))
+                else:
+                    _render_shard(shard, dataset, sources, workers, bar)
+    return dataset
+
+
+def _shards(experiment: Experiment) -> list[_Shard]:
+    shards = []
+    for split in SPLITS:
+        clips = getattr(experiment.data, f"{split}_clips")
+        firsts = range(0, clips, _SHARD_CLIPS)
+        shards += [_Shard(split, n, range(first, min(first + _SHARD_CLIPS, clips))) for n, first in enumerate(firsts)]
+    return shards
+
+
+def _prepare(experiment: Experiment, progress: bool) -> Dataset:
+    """The data set with its recordings, but perhaps without its shards."""
+    data = experiment.data
+    kinds = tuple(effects.get(name) for name in data.effects)
+    files = recordings.find(data.audio, data.test_audio, progress)
+    described = {
+        "format": _FORMAT,
+        "audio": dataclasses.asdict(experiment.audio),
+        "data": {k: v for k, v in dataclasses.asdict(data).items() if k not in ("audio", "test_audio", "directory")},
+        "effects": [
+            {"name": kind.name, "parameters": [dataclasses.asdict(p) for p in kind.parameters], "held": kind.held}
+            for kind in kinds
+        ],
+        "files": [(file.name, file.digest) for file in files],
+    }
+    identity = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=8).hexdigest()
+    folder = Path(data.directory).expanduser() / identity
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot make the folder {folder}: {error.strerror}; set data.directory to one that can be written"
+        raise OSError(error.errno, message) from error
+    atomic_file.remove_abandoned(folder)
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        shares = (data.validation_share, data.test_share)
+        rate, clip_samples = experiment.audio.sample_rate, experiment.audio.clip_samples
+        prepared = recordings.prepare(files, folder / "recordings.npy", rate, clip_samples, shares, data.seed, progress)
+        text = json.dumps({**described, "identity": identity, **prepared._asdict()}, indent=1).encode()
+        with atomic_file.write(manifest, len(text)) as file:
+            file.write(text)
+        if prepared.skipped:
+            shown = "".join(f"\n  {file}: {reason}" for file, reason in prepared.skipped[:5])
+            warnings.warn(
+                f"{len(prepared.skipped)} of {len(files)} files are left out (all are listed in {manifest}):{shown}",
+                stacklevel=3,
+            )
+    found = json.loads(manifest.read_text())
+    made = tuple(Recording(tuple(names), *rest) for names, *rest in found["recordings"])
+    skipped = tuple(Skipped(*item) for item in found["skipped"])
+    return Dataset(identity, folder, kinds, made, skipped, experiment)
+
+
+def _dry(sources: Int16[np.ndarray, "sample"], start: int, experiment: Experiment) -> Float32[np.ndarray, "sample"]:
+    """The dry clip that begins at `start`."""
+    crop = audio.to_float(np.asarray(sources[start : start + experiment.audio.clip_samples]))
+    levelled = audio.set_peak(crop, experiment.data.peak_dbfs)
+    return audio.fade(levelled, round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate))
+
+
+def _render_shard(
+    shard: _Shard, dataset: Dataset, sources: Int16[np.ndarray, "sample"], workers: int | None, bar: tqdm
+) -> None:
+    """Write one shard: its audio, then its record."""
+    samples = dataset.experiment.audio.clip_samples
+    path, parts = shard.path(dataset.folder), []
+    with atomic_file.write(path, shard.bytes(samples)) as file:
+        file.write(_header(len(shard.clips), samples))
+        for first in range(0, len(shard.clips), _CHUNK_CLIPS):
+            clips = shard.clips[first : first + _CHUNK_CLIPS]
+            wet, record = _render_clips(shard.split, clips, dataset, sources, workers)
+            file.write(wet.data)
+            parts.append(record)
+            bar.update(len(clips))
+    record = _Record(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    buffer = io.BytesIO()
+    np.savez(buffer, **record._asdict())
+    with atomic_file.write(path.with_suffix(".npz"), buffer.tell()) as file:
+        file.write(buffer.getvalue())
+
+
+def _render_clips(
+    split: str, clips: range, dataset: Dataset, sources: Int16[np.ndarray, "sample"], workers: int | None
+) -> tuple[Int16[np.ndarray, "clip sample"], _Record]:
+    """Wet clips of a split and what they are made of."""
+    samples, kinds, seed = dataset.experiment.audio.clip_samples, dataset.effects, dataset.experiment.data.seed
+    wet = np.empty((len(clips), samples), np.int16)
+    record = _Record(
+        effect=np.array([clip % len(kinds) for clip in clips], np.int32),
+        normalized=np.full((len(clips), max(len(kind.parameters) for kind in kinds)), np.nan, np.float32),
+        recording=np.zeros(len(clips), np.int32),
+        start=np.zeros(len(clips), np.int64),
+        redraws=np.zeros((len(clips), len(REASONS)), np.int32),
+    )
+    generators = [np.random.default_rng((seed, SPLITS.index(split), clip)) for clip in clips]
+    pending = np.arange(len(clips))
+    for _ in range(_ATTEMPTS):
+        for row in pending:
+            crop, silent = _draw_crop(split, generators[row], dataset, sources)
+            record.recording[row], record.start[row] = crop
+            record.redraws[row, REASONS.index("dry_silent")] += silent
+            count = len(kinds[record.effect[row]].parameters)
+            record.normalized[row, :count] = generators[row].random(count, dtype=np.float32)
+        dry = np.stack([_dry(sources, int(record.start[row]), dataset.experiment) for row in pending])
+        chosen = [kinds[index] for index in record.effect[pending]]
+        rate = dataset.experiment.audio.sample_rate
+        rendered = effects.render_many(chosen, dry, record.normalized[pending], rate, workers)
+        faults = _faults(rendered)
+        usable = faults < 0
+        wet[pending[usable]] = audio.to_int16(audio.set_peak(rendered[usable], WET_PEAK_DBFS))
+        pending = pending[~usable]
+        record.redraws[pending, faults[~usable]] += 1
+        if not len(pending):
+            return wet, record
+    row = pending[0]
+    kind, counts = kinds[record.effect[row]], zip(REASONS, record.redraws[row], strict=True)
+    raise RenderError(
+        f"{_ATTEMPTS} renders of {kind.name} are unusable ({', '.join(f'{n} {reason}' for reason, n in counts if n)}), "
+        f"the last at {kind.settings(record.normalized[row])}; leave {kind.name} out of data.effects"
+    )
+
+
+def _draw_crop(
+    split: str, generator: np.random.Generator, dataset: Dataset, sources: Int16[np.ndarray, "sample"]
+) -> tuple[tuple[int, int], int]:
+    """Recording and first sample of a crop that is not silent, and how many silent ones were drawn before it."""
+    samples = dataset.experiment.audio.clip_samples
+    members, ends = dataset.members(split)
+    for silent in range(_ATTEMPTS):
+        index = members[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
+        recording = dataset.recordings[index]
+        start = recording.start + int(generator.integers(recording.length - samples + 1))
+        crop = audio.to_float(np.asarray(sources[start : start + samples]))
+        if audio.peak_dbfs(crop) >= CROP_SILENT_DBFS:
+            return (index, start), silent
+    raise audio.AudioError(
+        f"{_ATTEMPTS} crops of the {split} recordings in a row are silent (below {CROP_SILENT_DBFS:.0f} dBFS), "
+        f"the last of {', '.join(recording.files)}; leave out recordings that are mostly silence"
+    )
+
+
+def _faults(wet: Float32[np.ndarray, "clip sample"]) -> Int[np.ndarray, "clip"]:
+    """For each clip, the index of the reason why it cannot be used, or -1."""
+    finite = np.isfinite(wet).all(axis=1)
+    peak = audio.peak_dbfs(np.where(finite[:, None], wet, 1.0))
+    faults = np.full(len(wet), -1)
+    faults[peak < SILENT_DBFS] = REASONS.index("wet_silent")
+    faults[peak > EXPLODING_DBFS] = REASONS.index("exploding")
+    faults[~finite] = REASONS.index("not_finite")
+    return faults
+
+
+@functools.lru_cache(maxsize=4)
+def _epoch(clips: int, kinds: int, seed: int, epoch: int) -> Int64[np.ndarray, "clip"]:
+    """Indices of all clips, once each: a random order within each effect, the effects in turn."""
+    generator = np.random.default_rng((seed, epoch))
+    order = np.stack([kinds * generator.permutation(clips // kinds) + effect for effect in range(kinds)], axis=1)
+    order.flags.writeable = False
+    return order.reshape(-1)
+
+
+def indices(split: Split, seed: int, step: int, batch_size: int) -> Int64[np.ndarray, "batch"]:
+    """Clips of a training step; a pure function of its arguments.
+
+    Steps are consecutive pieces of one endless sequence of epochs, each of which visits every clip once, the effects
+    in turn: a batch of at least as many clips as there are effects holds all of them.
+    """
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs, places = np.divmod(positions, split.clips)
+    chosen = np.empty(batch_size, np.int64)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        chosen[here] = _epoch(split.clips, len(split.effects), seed, int(epoch))[places[here]]
+    return chosen
+
+
+def batch(split: Split, seed: int, step: int, batch_size: int) -> Batch:
+    """Clips of a training step with their effects and settings; a pure function of its arguments, see `indices`."""
+    chosen = indices(split, seed, step, batch_size)
+    return Batch(split.audio(chosen), split.effect[chosen], split.normalized[chosen])
+
+
+def prefetch(split: Split, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Batch]:
+    """Batches of the steps from `first_step` to before `last_step`, read ahead by a thread that ends with it."""
+    with ThreadPoolExecutor(1, "prefetch") as thread:
+        ahead: deque = deque()
+        try:
+            for step in range(first_step, last_step):
+                ahead.append(thread.submit(batch, split, seed, step, batch_size))
+                if len(ahead) > _AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+
+def resident(split: Split, devices: Sequence[Any]) -> bool:
+    """Whether the wet clips fit into half of the free memory of every device; False where that is unknown (CPU)."""
+    size = 2 * split.clips * split._experiment.audio.clip_samples
+    memory = [device.memory_stats() for device in devices]
+    return all(stats and 2 * size <= stats["bytes_limit"] - stats["bytes_in_use"] for stats in memory)
