@@ -162,6 +162,7 @@ def test_a_cutoff_too_high_for_the_sample_rate_is_refused_and_one_below_it_is_fi
     [
         ("pedalboard/delay", "did you mean pedalboard/Delay"),
         ("pedalboard/Lowpass", "did you mean pedalboard/LowpassFilter"),
+        ("RingMod", "did you mean mda/RingMod"),
         ("flux capacitor", "known are pedalboard/Delay"),
     ],
 )

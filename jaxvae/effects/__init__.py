@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Num
 
-_BACK_ENDS = ("pedalboard",)
+_BACK_ENDS = ("pedalboard", "mda")
 _VST3 = "vst3:"
 
 
