@@ -221,7 +221,7 @@ def _split(
         reasons = "".join(f"\n  {file}: {reason}" for file, reason in skipped[:5])
         raise AudioError(
             f"{len(joined)} usable recordings, {len(own)} of them in data.audio, cannot be split: "
-            f"{', '.join(SPLITS)} need one each; add files of at least a clip. {len(skipped)} files are unusable{reasons}"
+            f"{', '.join(SPLITS)} need one each; add files of at least a clip. Left out are {len(skipped)}{reasons}"
         )
     lengths = {index: joined[index][1] for index in own}
     left = [own[index] for index in np.random.default_rng(seed).permutation(len(own))]
