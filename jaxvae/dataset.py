@@ -3,19 +3,10 @@
 Conventions
     A data set is a folder named after its identity: a hash of the config, the effects' tables and the content of the
     recordings, so an equal identity means equal data, wherever the files are. In it lie `recordings.npy`,
-    `manifest.json` (written after it) and shards: `<split>-<number>.npy` (clip, sample) int16 and a record beside it,
-    `.npz`, written after it, with what each clip is made of.
-    Clip i of a split has effect i mod n. Its recording (in proportion to length), its crop and its settings (uniform
-    on [0, 1]) come from a generator seeded by (data.seed, split, i) alone, so a shard depends on nothing but the
-    config and its number: a killed render continues, and several processes may share the work.
-    Dry clip: crop, peak to data.peak_dbfs, fades. Wet clip: the effect's output, peak to WET_PEAK_DBFS.
-
-Draws that are repeated, and counted
-    dry_silent     the crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
-    wet_silent     the wet peak is below SILENT_DBFS: crop and settings are drawn again, as for the two below
-    not_finite     the wet clip holds NaN or infinity
-    exploding      the wet peak is above EXPLODING_DBFS
-    Everything between is kept, however strong.
+    `manifest.json` (written after it) and shards: `<split>-<number>.npy` (clip, sample) int16 and beside it, written
+    after it, `.npz` with what each clip is made of (`jaxvae.clips.Recipe`).
+    A shard depends on nothing but the config and its number: a killed render continues, and several processes may
+    share the work.
 """
 
 import dataclasses
@@ -35,26 +26,31 @@ import numpy as np
 from jaxtyping import Float32, Int, Int16, Int32, Int64
 from tqdm import tqdm
 
-from jaxvae import atomic_file, audio, effects, recordings
+from jaxvae import atomic_file, clips, effects, recordings
+from jaxvae.clips import REASONS, SILENT_DBFS, WET_PEAK_DBFS, Recipe, RenderError
 from jaxvae.config import Experiment
 from jaxvae.effects import Effect
 from jaxvae.recordings import SPLITS, Recording, Skipped
 
-WET_PEAK_DBFS = -1.0
-CROP_SILENT_DBFS = -40.0
-SILENT_DBFS = -80.0
-EXPLODING_DBFS = 40.0
-REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
+__all__ = [
+    "REASONS",
+    "SILENT_DBFS",
+    "WET_PEAK_DBFS",
+    "Batch",
+    "Dataset",
+    "RenderError",
+    "Split",
+    "batch",
+    "indices",
+    "prefetch",
+    "render",
+    "resident",
+]
 
 _FORMAT = 1  # of the files; a change of what is in them, or of how clips are drawn, raises it
 _SHARD_CLIPS = 256
 _CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
-_ATTEMPTS = 20  # at a crop, and at a render
 _AHEAD = 2  # batches prefetched
-
-
-class RenderError(ValueError):
-    """An effect whose renders cannot be used."""
 
 
 class Batch(NamedTuple):
@@ -63,16 +59,6 @@ class Batch(NamedTuple):
     audio: Int16[np.ndarray, "batch sample"]
     effect: Int32[np.ndarray, "batch"]
     normalized: Float32[np.ndarray, "batch parameter"]
-
-
-class _Record(NamedTuple):
-    """What the clips of a shard, or of a split, are made of."""
-
-    effect: Int32[np.ndarray, "clip"]
-    normalized: Float32[np.ndarray, "clip parameter"]
-    recording: Int32[np.ndarray, "clip"]
-    start: Int64[np.ndarray, "clip"]
-    redraws: Int32[np.ndarray, "clip reason"]
 
 
 class _Shard(NamedTuple):
@@ -85,9 +71,8 @@ class _Shard(NamedTuple):
 
     def complete(self, folder: Path, clip_samples: int) -> bool:
         path = self.path(folder)
-        if not path.with_suffix(".npz").is_file() or not path.is_file():
-            return False
-        return path.stat().st_size == len(_header(len(self.clips), clip_samples)) + self.bytes(clip_samples)
+        size = len(_header(len(self.clips), clip_samples)) + self.bytes(clip_samples)
+        return path.with_suffix(".npz").is_file() and path.is_file() and path.stat().st_size == size
 
     def bytes(self, clip_samples: int) -> int:
         return 2 * len(self.clips) * clip_samples
@@ -117,7 +102,7 @@ class Split:
     redraws: Int32[np.ndarray, "clip reason"]
     """Draws that were repeated before this one, by reason."""
     _shards: tuple[np.ndarray, ...]
-    _sources: np.ndarray
+    _prepared: np.ndarray
     _experiment: Experiment
 
     def audio(self, indices: Int[np.ndarray, "clip"]) -> Int16[np.ndarray, "clip sample"]:
@@ -130,7 +115,7 @@ class Split:
 
     def dry(self, indices: Int[np.ndarray, "clip"]) -> Float32[np.ndarray, "clip sample"]:
         """Dry clips, exactly as they went into the effect."""
-        return np.stack([_dry(self._sources, int(self.start[index]), self._experiment) for index in indices])
+        return np.stack([clips.dry(self._prepared, int(self.start[index]), self._experiment) for index in indices])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,21 +143,15 @@ class Dataset:
         parts = []
         for path in paths:
             with np.load(path.with_suffix(".npz")) as file:
-                parts.append(_Record(*(file[field] for field in _Record._fields)))
+                parts.append(Recipe(*(file[field] for field in Recipe._fields)))
         return Split(
             sum(len(shard.clips) for shard in shards),
             self.effects,
             *(np.concatenate(column) for column in zip(*parts, strict=True)),
             _shards=tuple(np.load(path, mmap_mode="r") for path in paths),
-            _sources=recordings.load(self.folder / "recordings.npy"),
+            _prepared=recordings.load(self.folder / "recordings.npy"),
             _experiment=self.experiment,
         )
-
-    @functools.cache  # noqa: B019 - lives as long as the process
-    def members(self, split: str) -> tuple[list[int], Int64[np.ndarray, "recording"]]:
-        """Recordings of a split, and where each ends when they are laid end to end."""
-        indices = [index for index, recording in enumerate(self.recordings) if recording.split == split]
-        return indices, np.cumsum([self.recordings[index].length for index in indices])
 
     def missing(self) -> list[_Shard]:
         """Shards that are not rendered yet."""
@@ -205,14 +184,14 @@ def render(
             "data.directory to another disk"
         )
     if missing:
-        sources = recordings.load(dataset.folder / "recordings.npy")
-        clips = sum(len(shard.clips) for shard in missing)
-        with tqdm(total=clips, desc="render", unit="clip", disable=not progress) as bar:
+        prepared = recordings.load(dataset.folder / "recordings.npy")
+        total = sum(len(shard.clips) for shard in missing)
+        with tqdm(total=total, desc="render", unit="clip", disable=not progress) as bar:
             for shard in missing:
                 if shard.complete(dataset.folder, samples):  # another process was faster
                     bar.update(len(shard.clips))
                 else:
-                    _render_shard(shard, dataset, sources, workers, bar)
+                    _render_shard(shard, dataset, prepared, workers, bar)
     return dataset
 
 
@@ -268,103 +247,27 @@ def _prepare(experiment: Experiment, progress: bool) -> Dataset:
     return Dataset(identity, folder, kinds, made, skipped, experiment)
 
 
-def _dry(sources: Int16[np.ndarray, "sample"], start: int, experiment: Experiment) -> Float32[np.ndarray, "sample"]:
-    """The dry clip that begins at `start`."""
-    crop = audio.to_float(np.asarray(sources[start : start + experiment.audio.clip_samples]))
-    levelled = audio.set_peak(crop, experiment.data.peak_dbfs)
-    return audio.fade(levelled, round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate))
-
-
 def _render_shard(
-    shard: _Shard, dataset: Dataset, sources: Int16[np.ndarray, "sample"], workers: int | None, bar: tqdm
+    shard: _Shard, dataset: Dataset, prepared: Int16[np.ndarray, "sample"], workers: int | None, bar: tqdm
 ) -> None:
-    """Write one shard: its audio, then its record."""
-    samples = dataset.experiment.audio.clip_samples
-    path, parts = shard.path(dataset.folder), []
-    with atomic_file.write(path, shard.bytes(samples)) as file:
-        file.write(_header(len(shard.clips), samples))
+    """Write one shard: its audio, then its recipe."""
+    experiment, path, recipes = dataset.experiment, shard.path(dataset.folder), []
+    size = shard.bytes(experiment.audio.clip_samples)
+    with atomic_file.write(path, size) as file:
+        file.write(_header(len(shard.clips), experiment.audio.clip_samples))
         for first in range(0, len(shard.clips), _CHUNK_CLIPS):
-            clips = shard.clips[first : first + _CHUNK_CLIPS]
-            wet, record = _render_clips(shard.split, clips, dataset, sources, workers)
+            chunk = shard.clips[first : first + _CHUNK_CLIPS]
+            wet, recipe = clips.render(
+                experiment, dataset.effects, dataset.recordings, prepared, shard.split, chunk, workers
+            )
             file.write(wet.data)
-            parts.append(record)
-            bar.update(len(clips))
-    record = _Record(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            recipes.append(recipe)
+            bar.update(len(chunk))
+    recipe = Recipe(*(np.concatenate(column) for column in zip(*recipes, strict=True)))
     buffer = io.BytesIO()
-    np.savez(buffer, **record._asdict())
+    np.savez(buffer, **recipe._asdict())
     with atomic_file.write(path.with_suffix(".npz"), buffer.tell()) as file:
         file.write(buffer.getvalue())
-
-
-def _render_clips(
-    split: str, clips: range, dataset: Dataset, sources: Int16[np.ndarray, "sample"], workers: int | None
-) -> tuple[Int16[np.ndarray, "clip sample"], _Record]:
-    """Wet clips of a split and what they are made of."""
-    samples, kinds, seed = dataset.experiment.audio.clip_samples, dataset.effects, dataset.experiment.data.seed
-    wet = np.empty((len(clips), samples), np.int16)
-    record = _Record(
-        effect=np.array([clip % len(kinds) for clip in clips], np.int32),
-        normalized=np.full((len(clips), max(len(kind.parameters) for kind in kinds)), np.nan, np.float32),
-        recording=np.zeros(len(clips), np.int32),
-        start=np.zeros(len(clips), np.int64),
-        redraws=np.zeros((len(clips), len(REASONS)), np.int32),
-    )
-    generators = [np.random.default_rng((seed, SPLITS.index(split), clip)) for clip in clips]
-    pending = np.arange(len(clips))
-    for _ in range(_ATTEMPTS):
-        for row in pending:
-            crop, silent = _draw_crop(split, generators[row], dataset, sources)
-            record.recording[row], record.start[row] = crop
-            record.redraws[row, REASONS.index("dry_silent")] += silent
-            count = len(kinds[record.effect[row]].parameters)
-            record.normalized[row, :count] = generators[row].random(count, dtype=np.float32)
-        dry = np.stack([_dry(sources, int(record.start[row]), dataset.experiment) for row in pending])
-        chosen = [kinds[index] for index in record.effect[pending]]
-        rate = dataset.experiment.audio.sample_rate
-        rendered = effects.render_many(chosen, dry, record.normalized[pending], rate, workers)
-        faults = _faults(rendered)
-        usable = faults < 0
-        wet[pending[usable]] = audio.to_int16(audio.set_peak(rendered[usable], WET_PEAK_DBFS))
-        pending = pending[~usable]
-        record.redraws[pending, faults[~usable]] += 1
-        if not len(pending):
-            return wet, record
-    row = pending[0]
-    kind, counts = kinds[record.effect[row]], zip(REASONS, record.redraws[row], strict=True)
-    raise RenderError(
-        f"{_ATTEMPTS} renders of {kind.name} are unusable ({', '.join(f'{n} {reason}' for reason, n in counts if n)}), "
-        f"the last at {kind.settings(record.normalized[row])}; leave {kind.name} out of data.effects"
-    )
-
-
-def _draw_crop(
-    split: str, generator: np.random.Generator, dataset: Dataset, sources: Int16[np.ndarray, "sample"]
-) -> tuple[tuple[int, int], int]:
-    """Recording and first sample of a crop that is not silent, and how many silent ones were drawn before it."""
-    samples = dataset.experiment.audio.clip_samples
-    members, ends = dataset.members(split)
-    for silent in range(_ATTEMPTS):
-        index = members[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
-        recording = dataset.recordings[index]
-        start = recording.start + int(generator.integers(recording.length - samples + 1))
-        crop = audio.to_float(np.asarray(sources[start : start + samples]))
-        if audio.peak_dbfs(crop) >= CROP_SILENT_DBFS:
-            return (index, start), silent
-    raise audio.AudioError(
-        f"{_ATTEMPTS} crops of the {split} recordings in a row are silent (below {CROP_SILENT_DBFS:.0f} dBFS), "
-        f"the last of {', '.join(recording.files)}; leave out recordings that are mostly silence"
-    )
-
-
-def _faults(wet: Float32[np.ndarray, "clip sample"]) -> Int[np.ndarray, "clip"]:
-    """For each clip, the index of the reason why it cannot be used, or -1."""
-    finite = np.isfinite(wet).all(axis=1)
-    peak = audio.peak_dbfs(np.where(finite[:, None], wet, 1.0))
-    faults = np.full(len(wet), -1)
-    faults[peak < SILENT_DBFS] = REASONS.index("wet_silent")
-    faults[peak > EXPLODING_DBFS] = REASONS.index("exploding")
-    faults[~finite] = REASONS.index("not_finite")
-    return faults
 
 
 @functools.lru_cache(maxsize=4)
