@@ -225,7 +225,7 @@ class ConvolutionEncoder(nn.Module):
         bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
         x = _extend(spectrogram, bins, frames)[..., None]
         for channels in _CONVOLUTION_CHANNELS:
-            x = nn.gelu(nn.GroupNorm(num_groups=8)(Convolution(channels * self.width)(x)))
+            x = nn.gelu(nn.GroupNorm(num_groups=1)(Convolution(channels * self.width)(x)))
         return x.reshape(x.shape[0], -1)
 
 
@@ -239,7 +239,7 @@ class ConvolutionDecoder(nn.Module):
         shape = (_halvings(bins), _halvings(frames), _CONVOLUTION_CHANNELS[-1] * self.width)
         x = nn.gelu(nn.Dense(math.prod(shape))(z)).reshape(-1, *shape)
         for channels in _CONVOLUTION_CHANNELS[-2::-1]:
-            x = nn.gelu(nn.GroupNorm(num_groups=8)(TransposedConvolution(channels * self.width)(x)))
+            x = nn.gelu(nn.GroupNorm(num_groups=1)(TransposedConvolution(channels * self.width)(x)))
         return TransposedConvolution(1)(x)[..., 0]
 
 
@@ -253,7 +253,7 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*axes channel"]) -> Float[Array, "*axes channel"]:
-        hidden = nn.gelu(nn.Dense(self.hidden)(nn.RMSNorm()(x)))
+        hidden = nn.gelu(nn.Dense(self.hidden)(nn.RMSNorm(use_scale=False)(x)))
         return x + nn.Dense(x.shape[-1])(hidden)
 
 
@@ -283,18 +283,18 @@ def _unpatches(x: Float[Array, "batch bin frame channel"], bins: int, frames: in
 
 
 class PatchEncoder(nn.Module):
-    """Spectrogram to features: patches of 4 x 4 pixels, then of 4 x 2 of those, mixed over all of them."""
+    """Spectrogram to features: patches of 8 x 4 pixels, then of 2 x 2 of those, mixed over all of them."""
 
     width: int
 
     @nn.compact
     def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
         rows, columns = math.ceil(spectrogram.shape[1] / 16), math.ceil(spectrogram.shape[2] / 8)
-        x = _patches(_extend(spectrogram, 16 * rows, 8 * columns)[..., None], 4, 4)
+        x = _patches(_extend(spectrogram, 16 * rows, 8 * columns)[..., None], 8, 4)
         x = Residual(64 * self.width)(nn.Dense(64 * self.width)(x))
-        x = nn.Dense(128 * self.width)(_patches(nn.RMSNorm()(x), 4, 2))
-        x = Mixer(256 * self.width)(x.reshape(-1, rows * columns, 128 * self.width))
-        x = nn.Dense(32 * self.width)(nn.RMSNorm()(x))
+        x = nn.Dense(128 * self.width)(_patches(nn.RMSNorm(use_scale=False)(x), 2, 2))
+        x = Mixer(128 * self.width)(x.reshape(-1, rows * columns, 128 * self.width))
+        x = nn.Dense(32 * self.width)(nn.RMSNorm(use_scale=False)(x))
         return x.reshape(-1, rows * columns * 32 * self.width)
 
 
@@ -307,10 +307,10 @@ class PatchDecoder(nn.Module):
     def __call__(self, z: Float[Array, "batch latent"], bins: int, frames: int) -> Float[Array, "batch _ _"]:
         rows, columns = math.ceil(bins / 16), math.ceil(frames / 8)
         x = nn.Dense(rows * columns * 32 * self.width)(z).reshape(-1, rows * columns, 32 * self.width)
-        x = Mixer(256 * self.width)(nn.Dense(128 * self.width)(x))
-        x = nn.Dense(8 * 64 * self.width)(nn.RMSNorm()(x)).reshape(-1, rows, columns, 8 * 64 * self.width)
-        x = Residual(64 * self.width)(_unpatches(x, 4, 2))
-        return _unpatches(nn.Dense(16)(nn.RMSNorm()(x)), 4, 4)[..., 0]
+        x = Mixer(128 * self.width)(nn.Dense(128 * self.width)(x))
+        x = nn.Dense(4 * 64 * self.width)(nn.RMSNorm(use_scale=False)(x)).reshape(-1, rows, columns, 4 * 64 * self.width)
+        x = Residual(64 * self.width)(_unpatches(x, 2, 2))
+        return _unpatches(nn.Dense(32)(nn.RMSNorm(use_scale=False)(x)), 8, 4)[..., 0]
 
 
 class FilterbankEncoder(nn.Module):
@@ -323,7 +323,7 @@ class FilterbankEncoder(nn.Module):
         x = nn.Dense(128 * self.width)(spectrogram.swapaxes(1, 2))
         for _ in range(2):
             x = Mixer(128 * self.width)(x)
-        x = nn.Dense(64 * self.width)(nn.RMSNorm()(x)).swapaxes(1, 2)
+        x = nn.Dense(64 * self.width)(nn.RMSNorm(use_scale=False)(x)).swapaxes(1, 2)
         x = nn.Dense(32 * self.width)(x)
         return x.reshape(x.shape[0], -1)
 
@@ -340,4 +340,4 @@ class FilterbankDecoder(nn.Module):
         x = nn.Dense(128 * self.width)(x)
         for _ in range(2):
             x = Mixer(128 * self.width)(x)
-        return nn.Dense(bins)(nn.RMSNorm()(x)).swapaxes(1, 2)
+        return nn.Dense(bins)(nn.RMSNorm(use_scale=False)(x)).swapaxes(1, 2)
