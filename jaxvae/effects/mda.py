@@ -39,8 +39,11 @@ def _effect(name: str, *parameters: Parameter, held: tuple[tuple[str, float], ..
 EFFECTS = (
     _effect(
         "Delay",
-        _control("l_delay", 0.5),
-        _control("r_delay", 0.27, maximum=0.5),  # right / left delay, 0 to 2; from .503 on in steps of the same range
+        # The left delay is 32,766 * l_delay**2 samples, the right one 4 * r_delay times that (from .503 on, steps of
+        # the same range). A right delay of more than 32,766 samples would be cut off, and its first sample would be
+        # whatever was in memory.
+        _control("l_delay", 0.5, maximum=0.7),
+        _control("r_delay", 0.27, maximum=0.5),
         _control("feedback", 0.7),  # 0 to 99 %
         _control("fb_tone", 0.5),  # low-pass to high-pass
         _control("fx_mix", 0.33),
