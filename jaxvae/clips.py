@@ -52,7 +52,7 @@ class Recipe(NamedTuple):
     """Draws that were repeated before this one, by reason."""
 
 
-def dry(prepared: Int16[np.ndarray, "sample"], start: int, experiment: Experiment) -> Float32[np.ndarray, "sample"]:
+def dry(prepared: Int16[np.ndarray, "recorded"], start: int, experiment: Experiment) -> Float32[np.ndarray, "sample"]:
     """The dry clip whose crop begins at `start` of the prepared audio."""
     crop = audio.to_float(np.asarray(prepared[start : start + experiment.audio.clip_samples]))
     levelled = audio.set_peak(crop, experiment.data.peak_dbfs)
@@ -63,7 +63,7 @@ def render(
     experiment: Experiment,
     kinds: Sequence[Effect],
     recordings: Sequence[Recording],
-    prepared: Int16[np.ndarray, "sample"],
+    prepared: Int16[np.ndarray, "recorded"],
     split: str,
     clips: range,
     workers: int | None = None,
@@ -118,7 +118,7 @@ def render(
 def _draw_crop(
     generator: np.random.Generator,
     members: dict[int, Recording],
-    prepared: Int16[np.ndarray, "sample"],
+    prepared: Int16[np.ndarray, "recorded"],
     clip_samples: int,
 ) -> tuple[tuple[int, int], int]:
     """Recording and first sample of a crop that is not silent, and how many silent ones were drawn before it."""

@@ -248,7 +248,7 @@ def _prepare(experiment: Experiment, progress: bool) -> Dataset:
 
 
 def _render_shard(
-    shard: _Shard, dataset: Dataset, prepared: Int16[np.ndarray, "sample"], workers: int | None, bar: tqdm
+    shard: _Shard, dataset: Dataset, prepared: Int16[np.ndarray, "recorded"], workers: int | None, bar: tqdm
 ) -> None:
     """Write one shard: its audio, then its recipe."""
     experiment, path, recipes = dataset.experiment, shard.path(dataset.folder), []

@@ -1,0 +1,604 @@
+"""Recordings to splits, clips to shards, shards to batches."""
+
+import dataclasses
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from jaxvae import audio, clips, config, dataset, effects
+from jaxvae.audio import AudioError
+from jaxvae.dataset import REASONS, RenderError
+from jaxvae.effects import Effect, Parameter
+from jaxvae.recordings import SPLITS
+
+RATE, CLIP = 8_000, 2_048
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, samples).astype(np.float32)
+
+
+def write_folder(folder: Path, lengths: list[int], first_seed: int = 0) -> Path:
+    """Files 00.wav, 01.wav, ... of noise, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, samples in enumerate(lengths):
+        soundfile.write(folder / f"{index:02}.wav", noise(samples, first_seed + index), RATE, "FLOAT")
+    return folder
+
+
+def experiment(tmp_path: Path, *folders: Path, **data) -> config.Experiment:
+    values = {
+        "effects": ("pedalboard/Distortion", "pedalboard/Delay"),
+        "audio": tuple(str(folder) for folder in folders),
+        "train_clips": 24,
+        "validation_clips": 8,
+        "test_clips": 8,
+        "fade_ms": 5.0,
+        "directory": str(tmp_path / "datasets"),
+    } | data
+    return config.Experiment(
+        name="test",
+        audio=config.Audio(sample_rate=RATE, clip_samples=CLIP),
+        data=config.Data(**values),
+        spectrogram=config.Spectrogram(n_fft=256, window_length=256, hop_length=256, n_mels=32),
+    )
+
+
+def render(tmp_path: Path, *folders: Path, **data) -> dataset.Dataset:
+    return dataset.render(experiment(tmp_path, *folders, **data), progress=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path / "sound", [3 * CLIP + 100 * index for index in range(8)])
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    """Four shards of training clips instead of one."""
+    monkeypatch.setattr(dataset, "_SHARD_CLIPS", 6)
+    monkeypatch.setattr(dataset, "_CHUNK_CLIPS", 4)
+
+
+@pytest.fixture
+def replace_effects(monkeypatch):
+    """Makes every effect a made one: its process takes (dry, value of its only parameter, 0 to 1)."""
+
+    def replace(process):
+        parameter = Parameter("amount", 0.0, 1.0, "", "linear", 0.0)
+
+        def get(name: str) -> Effect:
+            return Effect(name, (parameter,), (), lambda dry, settings, _: process(dry, settings["amount"]))
+
+        monkeypatch.setattr(effects, "get", get)
+
+    return replace
+
+
+def every_clip(split: dataset.Split) -> np.ndarray:
+    return split.audio(np.arange(split.clips))
+
+
+def files_of(made: dataset.Dataset) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in made.folder.iterdir()}
+
+
+# Recordings and splits
+
+
+def test_every_file_is_in_one_recording_and_every_recording_in_one_split(tmp_path):
+    first = write_folder(tmp_path / "a", [3 * CLIP] * 5 + [CLIP // 2] * 7)
+    second = write_folder(tmp_path / "b" / "c", [CLIP // 3] * 11, first_seed=50)
+    made = render(tmp_path, first, second.parent)
+    files = [file for recording in made.recordings for file in recording.files]
+    assert len(files) == len(set(files)) == 23
+    assert {recording.split for recording in made.recordings} == set(SPLITS)
+    for name in SPLITS:
+        split = made.split(name)
+        assert {made.recordings[index].split for index in split.recording} == {name}
+        for start, index in zip(split.start, split.recording, strict=True):
+            recording = made.recordings[index]
+            assert recording.start <= start <= recording.start + recording.length - CLIP
+
+
+def test_shares_are_met_by_duration_and_depend_on_the_seed_only(tmp_path):
+    lengths = np.random.default_rng(1).integers(CLIP, 8 * CLIP, 40).tolist()
+    folder = write_folder(tmp_path / "a", lengths)
+    made = {seed: render(tmp_path, folder, seed=seed, validation_share=0.2, test_share=0.1) for seed in (0, 1)}
+    again = render(tmp_path / "elsewhere", folder, seed=0, validation_share=0.2, test_share=0.1)
+    for split, share in (("train", 0.7), ("validation", 0.2), ("test", 0.1)):
+        total = sum(recording.length for recording in made[0].recordings if recording.split == split)
+        assert total / sum(lengths) == pytest.approx(share, abs=0.06)
+    assert made[0].recordings == again.recordings
+    assert [r.split for r in made[0].recordings] != [r.split for r in made[1].recordings]
+
+
+@pytest.mark.parametrize("shares", [(0.01, 0.01), (0.5, 0.49), (0.9, 0.05)])
+def test_three_recordings_are_one_for_each_split(tmp_path, shares):
+    folder = write_folder(tmp_path / "a", [2 * CLIP, 9 * CLIP, 4 * CLIP])
+    made = render(tmp_path, folder, validation_share=shares[0], test_share=shares[1])
+    assert sorted(recording.split for recording in made.recordings) == sorted(SPLITS)
+
+
+def test_held_out_folders_are_the_whole_test_set(tmp_path, folder):
+    held_out = write_folder(tmp_path / "held_out", [2 * CLIP, CLIP // 4], first_seed=90)
+    made = render(tmp_path, folder, test_audio=(str(held_out),))
+    for recording in made.recordings:
+        assert (recording.split == "test") == recording.files[0].startswith("test_audio/")
+    assert {recording.split for recording in made.recordings} == set(SPLITS)
+
+
+def test_short_files_of_a_folder_become_recordings_of_at_least_a_clip(tmp_path):
+    write_folder(tmp_path / "a" / "long", [2 * CLIP, 2 * CLIP, 2 * CLIP])
+    write_folder(tmp_path / "a" / "short", [900] * 7, first_seed=20)  # 3 + 3, and one more that joins the last
+    write_folder(tmp_path / "a" / "single", [700], first_seed=40)
+    made = render(tmp_path, tmp_path / "a")
+    recordings = {recording.files: recording for recording in made.recordings}
+    names = [f"audio/0/short/{index:02}.wav" for index in range(7)]
+    assert recordings[tuple(names[:3])].length == 2_700
+    assert recordings[tuple(names[3:])].length == 3_600
+    single = recordings[("audio/0/single/00.wav",)]
+    assert single.length == CLIP
+    prepared = np.load(made.folder / "recordings.npy")
+
+    joined = prepared[recordings[tuple(names[:3])].start :][:2_700].reshape(3, 900)
+    inner = slice(40, -40)  # the fades take 5 ms
+    for index, samples in enumerate(joined):
+        assert np.corrcoef(samples[inner], noise(900, 20 + index)[inner])[0, 1] > 0.9999
+    assert np.abs(joined[:, [0, -1]]).max() < 1_000  # no click where they join
+    repeated = prepared[single.start :][:CLIP]
+    np.testing.assert_array_equal(repeated[700:1_400], repeated[:700])
+    np.testing.assert_array_equal(repeated[1_400:], repeated[: CLIP - 1_400])
+
+
+def test_prepared_recordings_are_the_files_at_one_peak(tmp_path, folder):
+    soundfile.write(folder / "quiet.wav", 0.004 * noise(3 * CLIP, 70), RATE, "FLOAT")
+    made = render(tmp_path, folder)
+    prepared = np.load(made.folder / "recordings.npy")
+    quiet = next(recording for recording in made.recordings if recording.files == ("audio/0/quiet.wav",))
+    samples = prepared[quiet.start :][: quiet.length] / 32_768
+    assert audio.peak_dbfs(samples) == pytest.approx(-0.1, abs=0.001)
+    error = samples / np.abs(samples).max() - noise(3 * CLIP, 70) / np.abs(noise(3 * CLIP, 70)).max()
+    assert np.abs(error).max() < 1e-4  # 16 bits of the scaled, not of the quiet recording
+
+
+def test_unusable_files_are_skipped_listed_and_warned_of_once(tmp_path, folder):
+    (folder / "text.wav").write_text("no audio")
+    soundfile.write(folder / "silent.wav", np.zeros(3 * CLIP), RATE)
+    soundfile.write(folder / "nan.wav", np.full(3 * CLIP, np.nan), RATE, "FLOAT")
+    shutil.copy(folder / "00.wav", folder / "copy_of_00.wav")
+    soundfile.write(folder / "truncated.flac", noise(8_000), RATE)
+    (folder / "truncated.flac").write_bytes((folder / "truncated.flac").read_bytes()[:5_000])
+    with pytest.warns(UserWarning, match="5 of 13 files are left out"):
+        made = render(tmp_path, folder)
+    reasons = dict(made.skipped)
+    assert reasons.keys() == {
+        f"audio/0/{n}" for n in ["text.wav", "silent.wav", "nan.wav", "copy_of_00.wav", "truncated.flac"]
+    }
+    assert reasons["audio/0/copy_of_00.wav"] == "the same as audio/0/00.wav"
+    assert "-inf dBFS" in reasons["audio/0/silent.wav"]
+    assert not reasons.keys() & {file for recording in made.recordings for file in recording.files}
+    assert render(tmp_path, folder).skipped == made.skipped  # no second warning, which would be an error here
+
+
+def test_nothing_usable_is_an_error_with_reasons_that_leaves_no_file(tmp_path):
+    silent = tmp_path / "silent"
+    silent.mkdir()
+    for index in range(4):
+        soundfile.write(silent / f"{index}.wav", np.zeros(3 * CLIP + index), RATE)
+    with pytest.raises(AudioError, match=r"0 usable recordings[\s\S]*0.wav: silent"):
+        render(tmp_path, silent)
+    assert not [path for path in (tmp_path / "datasets").rglob("*") if path.is_file()]
+
+
+def test_folders_that_cannot_be_split_are_refused(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    two = write_folder(tmp_path / "two", [3 * CLIP, 3 * CLIP])
+    with pytest.raises(AudioError, match=r"no audio files in .*empty"):
+        render(tmp_path, folder, tmp_path / "empty")
+    with pytest.raises(AudioError, match=r"no folder at .*nowhere"):
+        render(tmp_path, tmp_path / "nowhere")
+    with pytest.raises(AudioError, match="2 usable recordings"):
+        render(tmp_path, two)
+
+
+def test_bundled_recordings_are_the_default_and_all_are_usable(tmp_path):
+    made = render(tmp_path)
+    assert not made.skipped
+    assert len(made.recordings) > 30
+
+
+# Clips
+
+
+def test_clips_are_levelled_finite_and_differ(tmp_path, folder):
+    made = render(tmp_path, folder)
+    for name in SPLITS:
+        split = made.split(name)
+        wet = every_clip(split)
+        assert wet.dtype == np.int16
+        np.testing.assert_allclose(audio.peak_dbfs(audio.to_float(wet)), clips.WET_PEAK_DBFS, atol=0.001)
+        assert len(np.unique(wet, axis=0)) == split.clips
+        dry = split.dry(np.arange(split.clips))
+        assert audio.peak_dbfs(dry).max() == pytest.approx(-12, abs=0.001)  # where the peak is not in a fade
+        assert audio.peak_dbfs(dry).min() > -13
+        assert np.abs(dry[:, [0, -1]]).max() < 0.01
+
+
+def test_effects_take_turns_and_settings_fill_their_ranges(tmp_path, folder):
+    split = render(tmp_path, folder, train_clips=400).split("train")
+    np.testing.assert_array_equal(split.effect, np.arange(400) % 2)
+    counts = np.array([len(effect.parameters) for effect in split.effects])
+    np.testing.assert_array_equal(np.isfinite(split.normalized).sum(axis=1), counts[split.effect])
+    drawn = split.normalized[np.isfinite(split.normalized)]
+    assert drawn.min() < 0.02
+    assert drawn.max() < 1
+    np.testing.assert_allclose(np.quantile(drawn, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.06)
+
+
+def test_recordings_are_drawn_in_proportion_to_their_length(tmp_path):
+    folder = write_folder(tmp_path / "a", [40 * CLIP, 10 * CLIP, 2 * CLIP, 2 * CLIP])
+    made = render(tmp_path, folder, train_clips=600, validation_share=0.01, test_share=0.01)
+    split = made.split("train")
+    drawn = np.bincount(split.recording, minlength=len(made.recordings)) / 600
+    lengths = np.array([r.length if r.split == "train" else 0 for r in made.recordings])
+    np.testing.assert_allclose(drawn, lengths / lengths.sum(), atol=0.06)
+
+
+def test_rendering_the_dry_clips_again_gives_the_wet_clips(tmp_path, folder):
+    split = render(tmp_path, folder).split("validation")
+    everything = np.arange(split.clips)
+    chosen = [split.effects[index] for index in split.effect]
+    wet = effects.render_many(chosen, split.dry(everything), split.normalized, RATE)
+    np.testing.assert_array_equal(audio.to_int16(audio.set_peak(wet, clips.WET_PEAK_DBFS)), split.audio(everything))
+
+
+def test_wet_is_aligned_with_dry_and_dry_with_the_file(tmp_path, folder, replace_effects):
+    replace_effects(lambda dry, amount: dry)
+    made = render(tmp_path, folder)
+    split = made.split("train")
+    dry, wet = split.dry(np.arange(24)), audio.to_float(every_clip(split))
+    np.testing.assert_allclose(wet, audio.set_peak(dry, -1.0), atol=0.51 / 32_768)
+    for clip in range(24):
+        recording = made.recordings[split.recording[clip]]
+        start = split.start[clip] - recording.start
+        file, _ = soundfile.read(folder / Path(recording.files[0]).name)
+        crop = file[start : start + CLIP]
+        inner = slice(40, -40)
+        np.testing.assert_allclose(dry[clip][inner], (crop * 10**-0.6 / np.abs(crop).max())[inner], atol=1e-4)
+
+
+def test_unusable_renders_are_drawn_again_and_counted_by_reason(tmp_path, folder, replace_effects):
+    def process(dry: np.ndarray, amount: float) -> np.ndarray:
+        gain = np.nan if amount < 0.1 else 0.0 if amount < 0.2 else 1e4 if amount < 0.3 else 1.0
+        return dry * np.float32(gain)
+
+    replace_effects(process)
+    split = render(tmp_path, folder, train_clips=400).split("train")
+    assert (split.normalized >= 0.3).all()
+    np.testing.assert_allclose(audio.peak_dbfs(audio.to_float(every_clip(split))), -1, atol=0.001)
+    counts = dict(zip(REASONS, split.redraws.sum(axis=0), strict=True))
+    assert counts["dry_silent"] == 0
+    for reason in ("wet_silent", "not_finite", "exploding"):
+        # 0.3 of the draws fail: 400 / 0.7 draws, of which a tenth for each reason (standard deviation 7.2)
+        assert counts[reason] == pytest.approx(57, abs=25)
+
+
+@pytest.mark.parametrize("level_db", [-65, 0, 50])
+def test_strong_settings_are_kept(tmp_path, folder, replace_effects, level_db):
+    replace_effects(lambda dry, amount: dry * np.float32(audio.gain(float(level_db))))
+    made = render(tmp_path, folder)
+    assert all(made.split(name).redraws.sum() == 0 for name in SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("gain", "reason"), [(0.0, "wet_silent"), (np.nan, "not_finite"), (np.inf, "not_finite"), (1e5, "exploding")]
+)
+def test_an_effect_without_a_usable_render_is_named_with_its_settings(tmp_path, folder, replace_effects, gain, reason):
+    replace_effects(lambda dry, amount: np.full_like(dry, gain))
+    with pytest.raises(RenderError, match=rf"Distortion are unusable \(20 {reason}\), the last at {{'amount': 0\."):
+        render(tmp_path, folder)
+
+
+def test_silent_crops_are_drawn_again_and_counted(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for index in range(3):
+        sparse = np.concatenate([noise(3 * CLIP, index), np.zeros(3 * CLIP)])  # about a third of the crops is silent
+        soundfile.write(folder / f"{index}.wav", sparse, RATE, "FLOAT")
+    made = render(tmp_path, folder, train_clips=200)
+    split = made.split("train")
+    dry_silent = split.redraws[:, REASONS.index("dry_silent")].sum()
+    assert dry_silent == pytest.approx(200 * 2 / 3, rel=0.3)  # 2 of 5 crops: 0.4 / 0.6 more draws
+    assert audio.peak_dbfs(split.dry(np.arange(200))).min() > -40
+
+
+def test_a_recording_of_almost_only_silence_is_named(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for index in range(3):
+        click = np.zeros(2_000 * CLIP)
+        click[index] = 0.5
+        soundfile.write(folder / f"{index}.wav", click, RATE)
+    with pytest.raises(AudioError, match=r"20 crops in a row are silent.*audio/0/\d.wav"):
+        render(tmp_path, folder)
+
+
+# Identity, shards, interruption
+
+
+def test_identity_depends_on_content_and_config_but_not_on_where_things_are(tmp_path, folder):
+    reference = render(tmp_path, folder)
+    moved = shutil.copytree(folder, tmp_path / "other" / "place")
+    os.utime(moved / "00.wav", (0, 0))
+    elsewhere = render(tmp_path / "other", moved)
+    assert elsewhere.identity == reference.identity
+    assert files_of(elsewhere) == files_of(reference)
+    changes = ({"seed": 1}, {"peak_dbfs": -6.0}, {"train_clips": 26}, {"effects": ("pedalboard/Delay",)})
+    identities = {render(tmp_path, folder, **change).identity for change in changes}
+    soundfile.write(moved / "00.wav", noise(5 * CLIP, 99), RATE)
+    identities.add(render(tmp_path, moved).identity)
+    assert len(identities | {reference.identity}) == 6
+
+
+def test_effect_tables_are_part_of_the_identity(tmp_path, folder, monkeypatch):
+    reference = render(tmp_path, folder)
+    real = effects.get
+
+    def narrowed(name: str) -> Effect:
+        effect = real(name)
+        first = dataclasses.replace(effect.parameters[0], maximum=effect.parameters[0].maximum * 0.9)
+        return dataclasses.replace(effect, parameters=(first, *effect.parameters[1:]))
+
+    monkeypatch.setattr(effects, "get", narrowed)
+    assert render(tmp_path, folder).identity != reference.identity
+
+
+def test_manifest_holds_no_path_of_the_machine(tmp_path, folder):
+    made = render(tmp_path, folder)
+    text = (made.folder / "manifest.json").read_text()
+    assert str(tmp_path) not in text
+    assert json.loads(text)["identity"] == made.identity == made.folder.name
+
+
+def test_a_finished_set_is_not_rendered_again(tmp_path, folder, monkeypatch):
+    render(tmp_path, folder)
+    monkeypatch.setattr(effects, "render_many", None)
+    made = render(tmp_path, folder)
+    assert made.missing() == []
+
+
+def test_shards_do_not_depend_on_their_size_or_on_the_number_of_threads(tmp_path, folder, small_shards):
+    small = render(tmp_path / "small", folder)
+    dataset._SHARD_CLIPS, dataset._CHUNK_CLIPS = 256, 256  # restored by small_shards
+    large = dataset.render(experiment(tmp_path / "large", folder), workers=3, progress=False)
+    dataset._SHARD_CLIPS = 6
+    small_clips = every_clip(small.split("train"))
+    dataset._SHARD_CLIPS = 256
+    np.testing.assert_array_equal(every_clip(large.split("train")), small_clips)
+
+
+@pytest.mark.parametrize("damage", ["no record", "no audio", "short audio"])
+def test_a_damaged_shard_is_rendered_again_the_same(tmp_path, folder, small_shards, damage):
+    made = render(tmp_path, folder)
+    before = files_of(made)
+    if damage == "no record":
+        (made.folder / "train-00002.npz").unlink()
+    elif damage == "no audio":
+        (made.folder / "train-00002.npy").unlink()
+    else:
+        os.truncate(made.folder / "train-00002.npy", 1_000)
+    assert [(shard.split, shard.number) for shard in made.missing()] == [("train", 2)]
+    with pytest.raises(FileNotFoundError, match="1 of the 4 train shards"):
+        made.split("train")
+    assert files_of(render(tmp_path, folder)) == before
+
+
+def test_parts_together_are_the_whole(tmp_path, folder, small_shards):
+    whole = files_of(render(tmp_path, folder))
+    shared = experiment(tmp_path / "shared", folder)
+    for part in ((2, 3), (3, 3), (1, 3)):
+        made = dataset.render(shared, progress=False, part=part)
+    assert files_of(made) == whole
+    with pytest.raises(ValueError, match="part 4 of 3"):
+        dataset.render(shared, progress=False, part=(4, 3))
+
+
+SLOW_RENDER = """
+import json, sys, time
+from jaxvae import config, dataset, effects
+render_many = effects.render_many
+def slowly(*arguments):
+    time.sleep(0.03)
+    return render_many(*arguments)
+effects.render_many = slowly
+dataset._SHARD_CLIPS, dataset._CHUNK_CLIPS = 6, 4
+dataset.render(config.from_dict(json.loads(sys.argv[1])), progress=False)
+"""
+
+
+def start_render(wanted: config.Experiment) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", SLOW_RENDER, json.dumps(config.to_dict(wanted))])
+
+
+def test_a_killed_render_continues_to_the_same_files(tmp_path, folder, small_shards):
+    whole = files_of(render(tmp_path, folder))
+    killed = experiment(tmp_path / "killed", folder)
+    with start_render(killed) as process:
+        target = tmp_path / "killed" / "datasets"
+        while not list(target.glob("*/train-00001.npy.*")) and process.poll() is None:  # half-way into the second
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode == -9
+    found = next(target.iterdir())
+    assert (found / "train-00000.npz").is_file()
+    assert not (found / "test-00001.npz").exists()
+    left = list(found.glob("*.part"))
+    for path in left:  # what the killed process left is removed once it is old
+        os.utime(path, (0, 0))
+    assert files_of(dataset.render(killed, progress=False)) == whole
+
+
+def test_two_processes_may_render_the_same_set_at_once(tmp_path, folder, small_shards):
+    whole = files_of(render(tmp_path, folder))
+    shared = experiment(tmp_path / "shared", folder)
+    with start_render(shared) as first, start_render(shared) as second:
+        assert first.wait(60) == second.wait(60) == 0
+    assert files_of(dataset.render(shared, progress=False)) == whole
+
+
+def test_a_full_disk_is_an_error_that_leaves_no_half_shard(tmp_path, folder, small_shards):
+    whole = files_of(render(tmp_path, folder))
+    wanted = experiment(tmp_path / "full", folder)
+    size = 2 * 6 * CLIP
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, hard))  # a write beyond fails as on a full disk, also for root
+    try:
+        with pytest.raises(OSError, match=r"cannot write recordings.npy to .*full"):
+            dataset.render(wanted, progress=False)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        dataset._prepare(wanted, progress=False)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+        with pytest.raises(OSError, match=rf"cannot write train-00000.npy of {size:,} bytes to .*full.*make room"):
+            dataset.render(wanted, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    made = dataset._prepare(wanted, progress=False)
+    assert files_of(made).keys() == {"manifest.json", "recordings.npy"}
+    assert files_of(dataset.render(wanted, progress=False)) == whole
+
+
+def test_too_little_space_is_seen_before_rendering(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(effects, "render_many", None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1_000))
+    needed = 2 * (24 + 8 + 8) * CLIP
+    with pytest.raises(OSError, match=rf"datasets.* needs {needed:,} bytes .* 1,000 bytes free"):
+        render(tmp_path, folder)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path, folder):
+    (tmp_path / "datasets").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match=r"cannot make the folder .*datasets.*data\.directory"):
+        render(tmp_path, folder)
+
+
+def test_an_unknown_effect_is_refused_before_anything_is_written(tmp_path, folder):
+    with pytest.raises(ValueError, match="pedalboard/Dealy"):
+        render(tmp_path, folder, effects=("pedalboard/Dealy",))
+    assert not (tmp_path / "datasets").exists()
+
+
+def test_an_unknown_split_is_refused(tmp_path, folder):
+    with pytest.raises(ValueError, match="no split is named 'valid'"):
+        render(tmp_path, folder).split("valid")
+
+
+# Batches
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Training clips of three effects, 11 of each."""
+    path = tmp_path_factory.mktemp("train")
+    folder = write_folder(path / "sound", [3 * CLIP] * 4)
+    three = ("pedalboard/Distortion", "pedalboard/Delay", "pedalboard/Clipping")
+    made = render(path, folder, effects=three, train_clips=33, validation_clips=3, test_clips=3)
+    return made.split("train")
+
+
+def test_a_batch_is_a_pure_function(train):
+    first = dataset.batch(train, 0, 5, 8)
+    dataset.batch(train, 1, 2, 8)
+    dataset._epoch.cache_clear()
+    for one, two in zip(first, dataset.batch(train, 0, 5, 8), strict=True):
+        np.testing.assert_array_equal(one, two)
+    chosen = dataset.indices(train, 0, 5, 8)
+    np.testing.assert_array_equal(first.audio, train.audio(chosen))
+    np.testing.assert_array_equal(first.effect, train.effect[chosen])
+    np.testing.assert_array_equal(first.normalized, train.normalized[chosen])
+    assert not np.array_equal(dataset.indices(train, 1, 5, 8), chosen)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 33, 50])
+def test_an_epoch_visits_every_clip_once_and_batches_lose_none(train, batch_size):
+    steps = -(-33 * 4 // batch_size)
+    visited = np.concatenate([dataset.indices(train, 7, step, batch_size) for step in range(steps)])
+    epochs = visited[: 33 * 4].reshape(4, 33)
+    np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(33), (4, 1)))
+    assert len(np.unique(epochs, axis=0)) == 4  # each in an order of its own
+
+
+@pytest.mark.parametrize("batch_size", [3, 4, 7, 8, 40])
+def test_every_batch_holds_all_effects_almost_equally_often(train, batch_size):
+    for step in range(40):
+        counts = np.bincount(dataset.batch(train, 0, step, batch_size).effect, minlength=3)
+        assert counts.min() >= 1
+        assert np.ptp(counts) <= 1
+
+
+def test_pairs_of_clips_are_not_tied_together(train):
+    """The effects are shuffled apart, so that a batch does not always hold the same clips side by side."""
+    partner = {}
+    for step in range(60):
+        chosen = dataset.indices(train, 0, step, 3)
+        partner.setdefault(int(chosen[0]), set()).add(int(chosen[1]))
+    assert min(len(partners) for partners in partner.values()) > 1
+
+
+def test_prefetch_gives_the_batches_and_leaves_no_thread(train):
+    before = threading.active_count()
+    fetched = list(dataset.prefetch(train, 3, 2, 9, 5))
+    assert len(fetched) == 7
+    for step, one in zip(range(2, 9), fetched, strict=True):
+        np.testing.assert_array_equal(one.audio, dataset.batch(train, 3, step, 5).audio)
+    stopped = dataset.prefetch(train, 3, 0, 1_000, 5)
+    next(stopped)
+    assert threading.active_count() == before + 1
+    stopped.close()
+    assert threading.active_count() == before
+    assert list(dataset.prefetch(train, 3, 4, 4, 5)) == []
+
+
+def test_prefetch_passes_errors_on_and_leaves_no_thread(train, monkeypatch):
+    before = threading.active_count()
+    real = dataset.batch
+
+    def fails_at_four(split: dataset.Split, seed: int, step: int, batch_size: int) -> dataset.Batch:
+        if step == 4:
+            raise OSError("the disk is gone")
+        return real(split, seed, step, batch_size)
+
+    monkeypatch.setattr(dataset, "batch", fails_at_four)
+    fetched = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        for one in dataset.prefetch(train, 0, 0, 10, 4):
+            fetched.append(one)
+    assert len(fetched) == 4
+    assert threading.active_count() == before
+
+
+class Device:
+    def __init__(self, limit: int | None, used: int = 0) -> None:
+        self.limit, self.used = limit, used
+
+    def memory_stats(self) -> dict[str, int] | None:
+        return None if self.limit is None else {"bytes_limit": self.limit, "bytes_in_use": self.used}
+
+
+def test_clips_live_on_the_device_when_they_fit_half_of_what_is_free(train):
+    size = 2 * 33 * CLIP
+    assert dataset.resident(train, [Device(2 * size)])
+    assert not dataset.resident(train, [Device(2 * size - 1)])
+    assert not dataset.resident(train, [Device(3 * size, used=size + 1)])
+    assert not dataset.resident(train, [Device(10 * size), Device(size)])
+    assert not dataset.resident(train, [Device(None)])
