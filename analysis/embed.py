@@ -1,0 +1,252 @@
+"""One file with the posteriors of many settings of effects, rendered over recordings of one split.
+
+    python -m analysis.embed runs/base --out test.npz
+    python -m analysis.embed runs/base --out delay.npz --effects pedalboard/Delay --settings sweep --clips 3
+
+`random` draws every setting uniformly on [0, 1]; `fixed` holds all at 0.5, the seed's protocol, so effects differ by
+kind only; `sweep` moves one parameter at a time over its range while the others rest at 0.5. Every effect meets the
+same dry clips. Renders that the data set would not keep (silent, not finite, exploding) are left out, and counted.
+"""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import tyro
+from jaxtyping import Float, Int
+from tqdm import tqdm
+
+from analysis import command_line
+from analysis.probes import Labelled
+from jaxvae import atomic_file, audio, clips, config, dataset, effects, inference
+
+_CHUNK = 128  # clips rendered at once, about 130 MB of dry and wet audio
+
+
+class Plan(NamedTuple):
+    """What to render, one row a clip."""
+
+    effects: tuple[effects.Effect, ...]
+    effect: Int[np.ndarray, " clip"]
+    normalized: Float[np.ndarray, "clip parameter"]
+    dry: Int[np.ndarray, " clip"]
+    """Index of the dry clip in its split."""
+    moving: Int[np.ndarray, " clip"]
+    """Parameter that a sweep moves; -1 where all are random or fixed."""
+
+    def select(self, rows: np.ndarray) -> "Plan":
+        """The rows of an index or a mask."""
+        return Plan(self.effects, self.effect[rows], self.normalized[rows], self.dry[rows], self.moving[rows])
+
+    def labelled(self, features: Float[np.ndarray, "clip feature"], split: dataset.Split) -> Labelled:
+        """Features of these clips with effect, settings and recording beside them, as the probes take them."""
+        return Labelled(features, self.effect, self.normalized, split.recording[self.dry])
+
+
+def draw_dry(split: dataset.Split, clips: int, seed: int) -> Int[np.ndarray, " clip"]:
+    """Indices of so many dry clips of a split; none comes twice before all have come once."""
+    rng = np.random.default_rng((seed, clips))
+    return np.concatenate([rng.permutation(split.clips) for _ in range(-(-clips // split.clips))])[:clips]
+
+
+def random_settings(kinds: Sequence[effects.Effect], dry: Int[np.ndarray, " clip"], seed: int) -> Plan:
+    """Every effect over every dry clip, each time with settings of its own, uniform on [0, 1]."""
+    values = np.random.default_rng((seed, 1)).uniform(size=(len(kinds) * len(dry), _widest(kinds)))
+    return _plan(kinds, np.repeat(np.arange(len(kinds)), len(dry)), values, np.tile(dry, len(kinds)))
+
+
+def fixed_settings(kinds: Sequence[effects.Effect], dry: Int[np.ndarray, " clip"]) -> Plan:
+    """Every effect over every dry clip, all parameters at 0.5."""
+    values = np.full((len(kinds) * len(dry), _widest(kinds)), 0.5)
+    return _plan(kinds, np.repeat(np.arange(len(kinds)), len(dry)), values, np.tile(dry, len(kinds)))
+
+
+def sweep_settings(kinds: Sequence[effects.Effect], dry: Int[np.ndarray, " clip"], steps: int) -> Plan:
+    """Every parameter of every effect over `steps` settings from 0 to 1, the others at 0.5, for every dry clip.
+
+    Rows are ordered by effect, parameter, dry clip, setting.
+    """
+    paths = [
+        (effect, parameter, clip)
+        for effect, kind in enumerate(kinds)
+        for parameter in range(len(kind.parameters))
+        for clip in dry
+    ]
+    effect, moving, dry = (np.repeat(column, steps) for column in np.array(paths).T)
+    values = np.full((len(effect), _widest(kinds)), 0.5)
+    values[np.arange(len(effect)), moving] = np.tile(np.linspace(0, 1, steps), len(paths))
+    return _plan(kinds, effect, values, dry)._replace(moving=moving.astype(np.int32))
+
+
+def _widest(kinds: Sequence[effects.Effect]) -> int:
+    return max(len(kind.parameters) for kind in kinds)
+
+
+def _plan(kinds: Sequence[effects.Effect], effect: np.ndarray, values: np.ndarray, dry: np.ndarray) -> Plan:
+    count = np.array([len(kind.parameters) for kind in kinds])[effect]
+    normalized = np.where(np.arange(values.shape[1]) < count[:, None], values, np.nan).astype(np.float32)
+    moving = np.full(len(effect), -1, np.int32)
+    return Plan(tuple(kinds), effect.astype(np.int32), normalized, dry.astype(np.int64), moving)
+
+
+def represent(
+    plan: Plan,
+    split: dataset.Split,
+    sample_rate: int,
+    representations: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    description: str = "embed",
+) -> tuple[Plan, dict[str, Float[np.ndarray, "clip feature"]]]:
+    """Rows of the plan that can be heard, and each representation of them.
+
+    A representation takes wet clips (clip, sample) at `sample_rate` to (clip, feature). Rendering and encoding go
+    chunk by chunk, so memory holds one chunk of audio whatever the length of the plan.
+
+    Raises:
+        ValueError: nothing that was rendered can be heard.
+    """
+    features: dict[str, np.ndarray] = {}
+    heard = np.zeros(len(plan.effect), bool)
+    count = 0
+    with tqdm(total=len(heard), unit="clip", desc=description) as bar:
+        for first in range(0, len(heard), _CHUNK):
+            rows = plan.select(np.arange(first, min(first + _CHUNK, len(heard))))
+            distinct, inverse = np.unique(rows.dry, return_inverse=True)
+            dry = split.dry(distinct)[inverse]
+            wet = effects.render_many([plan.effects[kind] for kind in rows.effect], dry, rows.normalized, sample_rate)
+            peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
+            audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
+            heard[first : first + len(wet)] = audible
+            filled = slice(count, count + np.count_nonzero(audible))
+            for name, function in representations.items() if audible.any() else ():
+                chunk = function(wet[audible])
+                features.setdefault(name, np.empty((len(heard), chunk.shape[1]), np.float32))[filled] = chunk
+            count = filled.stop
+            bar.update(len(wet))
+    if not count:
+        raise ValueError(
+            f"all {len(heard)} renders are silent, not finite or exploding; use other effects or recordings"
+        )
+    if count < len(heard):
+        logging.getLogger(__name__).warning(
+            "%d of %d renders left out: silent, not finite or exploding", len(heard) - count, len(heard)
+        )
+    return plan.select(heard), {name: array[:count] for name, array in features.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding:
+    """Posteriors and what was rendered for each; `effect` indexes the names."""
+
+    mean: Float[np.ndarray, "clip latent"]
+    logvar: Float[np.ndarray, "clip latent"]
+    effect: Int[np.ndarray, " clip"]
+    effect_names: tuple[str, ...]
+    normalized: Float[np.ndarray, "clip parameter"]
+    parameter_names: tuple[tuple[str, ...], ...]
+    """Of each effect."""
+    recording: Int[np.ndarray, " clip"]
+    dry: Int[np.ndarray, " clip"]
+    """Index of the dry clip in its split."""
+    moving: Int[np.ndarray, " clip"]
+    """Parameter that a sweep moves, else -1."""
+    split: str
+    experiment: config.Experiment
+
+    def save(self, path: Path) -> None:
+        """Write one .npz of plain arrays; names, split and config are JSON in `about`. Atomic."""
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        about = {
+            "effect_names": self.effect_names,
+            "parameter_names": self.parameter_names,
+            "split": self.split,
+            "experiment": config.to_dict(self.experiment),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file.write(path) as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Embedding":
+        """The inverse of `save`."""
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files if name != "about"}
+            about = json.loads(str(file["about"]))
+        return cls(
+            **arrays,
+            effect_names=tuple(about["effect_names"]),
+            parameter_names=tuple(tuple(names) for names in about["parameter_names"]),
+            split=about["split"],
+            experiment=config.from_dict(about["experiment"]),
+        )
+
+
+def embed(encoder: inference.Encoder, split: dataset.Split, split_name: str, plan: Plan) -> Embedding:
+    """Posteriors of everything in the plan that can be heard."""
+    rate, latents = encoder.experiment.audio.sample_rate, encoder.latent_dim
+
+    def posterior(wet: Float[np.ndarray, "clip sample"]) -> Float[np.ndarray, "clip feature"]:
+        return np.concatenate(encoder.posterior(wet, rate), axis=1)
+
+    plan, features = represent(plan, split, rate, {"posterior": posterior})
+    return Embedding(
+        mean=features["posterior"][:, :latents],
+        logvar=features["posterior"][:, latents:],
+        effect=plan.effect,
+        effect_names=tuple(kind.name for kind in plan.effects),
+        normalized=plan.normalized,
+        parameter_names=tuple(tuple(parameter.name for parameter in kind.parameters) for kind in plan.effects),
+        recording=split.recording[plan.dry],
+        dry=plan.dry,
+        moving=plan.moving,
+        split=split_name,
+        experiment=encoder.experiment,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to embed."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a trained run."""
+    out: Path
+    """The .npz file to write."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Whose recordings are used; those of test were never trained on."""
+    effects: tuple[str, ...] = ()
+    """Names of effects, trained on or not; empty means the run's."""
+    settings: Literal["random", "fixed", "sweep"] = "random"
+    clips: int = 100
+    """Dry clips; each meets every effect, and in a sweep every parameter at every step."""
+    steps: int = 15
+    """Settings along a sweep."""
+    seed: int = 0
+    """Seed of the dry clips and the random settings."""
+    step: int | None = None
+    """Checkpoint; none means the best."""
+
+
+def main(options: Options) -> None:
+    """Embed and write the file."""
+    if options.clips < 1 or options.steps < 2:
+        raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
+    encoder = inference.load(options.run, options.step)
+    split = dataset.render(encoder.experiment).split(options.split)
+    kinds = [effects.get(name) for name in options.effects or encoder.effects]
+    dry = draw_dry(split, options.clips, options.seed)
+    plan = {
+        "random": lambda: random_settings(kinds, dry, options.seed),
+        "fixed": lambda: fixed_settings(kinds, dry),
+        "sweep": lambda: sweep_settings(kinds, dry, options.steps),
+    }[options.settings]()
+    embedding = embed(encoder, split, options.split, plan)
+    embedding.save(options.out)
+    print(f"{options.out}: {len(embedding.mean)} of {len(plan.effect)} clips, {encoder.latent_dim} latent dimensions")
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)
