@@ -1,0 +1,120 @@
+"""A VST3 built here, the real mda Delay in a VST3's clothes, against the same plug-in in the LV2 host.
+
+Needs dpf-source, lv2-dev, mda-lv2 and g++ (apt-get install dpf-source lv2-dev mda-lv2 g++).
+"""
+
+import platform
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxvae import effects
+from jaxvae.effects import lv2
+
+RATE = 24_000
+DPF = Path("/usr/share/dpf/distrho")
+SHIM = Path(__file__).parent / "vst3_shim"
+NEEDS = "apt-get install dpf-source lv2-dev mda-lv2 g++"
+
+
+def delay() -> lv2.Plugin:
+    plugin = lv2.find("http://drobilla.net/plugins/mda/Delay")
+    assert plugin is not None, f"no mda Delay to put into a VST3; {NEEDS}"
+    return plugin
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory) -> str:
+    """Name of a VST3 effect, compiled in a few seconds. Its output is 300 samples late."""
+    assert DPF.is_dir() and shutil.which("g++"), f"no DPF in {DPF} or no g++; {NEEDS}"
+    bundle = tmp_path_factory.mktemp("vst3") / "late delay.vst3"
+    binary = bundle / "Contents" / f"{platform.machine()}-linux" / "late delay.so"
+    binary.parent.mkdir(parents=True)
+    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-DDISTRHO_PLUGIN_TARGET_VST3"]
+    command += [f'-DLV2_BINARY="{delay().binary}"', f"-I{SHIM}", f"-I{DPF}", "-o", str(binary)]
+    command += [str(SHIM / "shim.cpp"), str(DPF / "DistrhoPluginMain.cpp"), "-ldl"]
+    subprocess.run(command, check=True)
+    return f"vst3:{bundle}"
+
+
+def clip(samples: int = 20_000, seed: int = 0) -> np.ndarray:
+    return (0.05 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def test_continuous_parameters_are_swept_and_switches_held_at_the_plugins_defaults(shim):
+    effect = effects.get(shim)
+    swept = {parameter.name: parameter.default for parameter in effect.parameters}
+    controls = {control.symbol: control.default for control in delay().controls}
+    assert swept == pytest.approx({**controls, "level": 1.0})
+    assert all((parameter.minimum, parameter.maximum) == (0, 1) for parameter in effect.parameters)
+    assert effect.held == (("mute", 0.0),)  # and not the read-out of the latency
+    with pytest.raises(ValueError, match=r"mute of vst3:.* is held at 0; set only l_delay"):
+        effect.render(clip(), {"mute": 1.0}, RATE)
+
+
+def test_renders_equal_the_lv2_hosts_bit_for_bit_in_any_order_and_are_not_late(shim):
+    effect, rng = effects.get(shim), np.random.default_rng(0)
+    for seed in range(4):
+        settings = {control.symbol: float(rng.uniform(0, 0.7)) for control in delay().controls}
+        expected = lv2.render(delay(), clip(seed=seed), settings, RATE)
+        assert np.array_equal(effect.render(clip(seed=seed), settings, RATE), expected)
+    assert np.array_equal(effect.render(clip(), {}, 48_000), lv2.render(delay(), clip(), {}, 48_000))
+
+
+def test_values_keep_more_digits_than_the_step_that_the_plugin_shows(shim):
+    effect = effects.get(shim)
+    near, far = (effect.render(clip(), {"fx_mix": value}, RATE) for value in (0.5, 0.50001))
+    assert not np.array_equal(near, far)
+
+
+def test_a_parameter_that_glides_does_not_glide_from_the_clip_before(shim):
+    effect = effects.get(shim)
+    whole = lv2.render(delay(), clip(), {}, RATE)
+    for level in (1.0, 0.1, 0.9, 0.1):
+        assert np.allclose(effect.render(clip(), {"level": level}, RATE), level * whole, atol=1e-7)
+
+
+def test_many_clips_are_rendered_beside_effects_of_other_kinds(shim):
+    chosen = [effects.get(name) for name in (shim, "pedalboard/Distortion", "mda/RingMod", shim)] * 3
+    dry = np.stack([clip(seed=seed) for seed in range(len(chosen))])
+    normalized = np.full((len(chosen), 9), np.nan, np.float32)
+    for row, effect in zip(normalized, chosen, strict=True):
+        row[: len(effect.parameters)] = 0.3
+    wet = effects.render_many(chosen, dry, normalized, RATE)
+    for index, effect in enumerate(chosen):
+        assert np.array_equal(wet[index], effect.render(dry[index], effect.settings(normalized[index]), RATE))
+
+
+def test_use_on_another_thread_is_refused(shim):
+    effect, errors = effects.get(shim), []
+
+    def elsewhere():
+        try:
+            effect.render(clip(), {}, RATE)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=elsewhere, name="a-worker")
+    thread.start()
+    thread.join()
+    assert len(errors) == 1 and errors[0].endswith("is used on thread a-worker; a VST3 needs the main thread")
+
+
+def test_a_file_may_hold_several_plugins_and_a_wrong_choice_is_refused(shim):
+    chosen = effects.get(f"{shim}#Shim")
+    assert np.array_equal(chosen.render(clip(), {}, RATE), effects.get(shim).render(clip(), {}, RATE))
+    with pytest.raises(ValueError, match=r"late delay\.vst3 holds no plug-in Chorus; it holds Shim"):
+        effects.get(f"{shim}#Chorus")
+
+
+def test_what_is_no_vst3_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no VST3 plug-in at .*none\.vst3"):
+        effects.get(f"vst3:{tmp_path / 'none.vst3'}")
+    text = tmp_path / "text.vst3"
+    text.write_text("not a plug-in")
+    with pytest.raises(ValueError, match=r"text\.vst3 is not a VST3 plug-in of this system"):
+        effects.get(f"vst3:{text}")
