@@ -23,21 +23,18 @@ def read(path: str | Path, sample_rate: int) -> Float32[np.ndarray, "sample"]:
     """Mono waveform of an audio file at `sample_rate` (Hz): the mean of its channels, resampled.
 
     Reads what libsndfile reads: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF; any rate, any number of channels.
-    AudioError when the file is no audio, ends before its header says, is empty, or holds NaN or infinity.
+    AudioError when the file is no audio, is damaged or empty, or holds NaN or infinity. A WAV or Ogg file that was cut
+    off is read as far as it goes: libsndfile takes its length from what is there.
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"no file at {path}")
-    try:  # the length of an MP3 is an estimate, so it is not held against the file
-        with soundfile.SoundFile(path) as file:
-            file_rate, declared = file.samplerate, 0 if file.format == "MP3" else file.frames
-            channels = file.read(dtype="float32", always_2d=True)
+    try:
+        channels, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise AudioError(f"{path} cannot be read as audio ({error})") from error
     if len(channels) == 0:
         raise AudioError(f"{path} holds no samples")
-    if len(channels) < declared:
-        raise AudioError(f"{path} is truncated: {len(channels)} of {declared} samples can be read")
     mono = channels.mean(axis=1)
     if not np.isfinite(mono).all():
         raise AudioError(f"{path} holds NaN or infinite samples")

@@ -111,7 +111,7 @@ def write_infinity(path: Path) -> None:
         ("empty.wav", write_empty, "cannot be read as audio"),
         ("no_samples.wav", write_no_samples, "holds no samples"),
         ("one_sample.wav", write_one_sample, "none at 24000 Hz"),
-        ("half.flac", write_half_a_flac, "cannot be read as audio|truncated"),
+        ("half.flac", write_half_a_flac, "cannot be read as audio"),
         ("nan.wav", write_nan, "NaN"),
         ("infinity.wav", write_infinity, "infinite"),
         ("missing.wav", lambda path: None, "no file"),
@@ -200,4 +200,4 @@ def test_every_bundled_recording_is_declared_readable_and_nothing_else_is_there(
     assert all(row["author"] and row["source"].startswith("http") for row in declared.values())
     assert sum(path.stat().st_size for path in BUNDLED.rglob("*")) < 2.3e6
     for name in declared:
-        assert -20 < audio.peak_dbfs(audio.read(BUNDLED / name, RATE)) < 1  # dBFS; Vorbis overshoots a little
+        assert -20 < audio.peak_dbfs(audio.read(BUNDLED / name, RATE)) < 2  # dBFS; Vorbis overshoots a little
