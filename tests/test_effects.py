@@ -55,6 +55,11 @@ def test_normalized_values_round_trip_and_the_scale_sets_the_middle(scale, middl
     assert np.isnan(denormalize(parameter, np.array([0.5, np.nan]))).tolist() == [False, True]
 
 
+def test_rounding_does_not_take_a_value_out_of_its_range():
+    assert 0.7 * (7.7 / 0.7) > 7.7
+    assert denormalize(Parameter("ratio", 0.7, 7.7, "", "log", 1.0), 1.0) == 7.7
+
+
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_ends_of_the_normalized_range_are_exactly_the_ends_of_the_physical_one(name):
     for parameter in effects.get(name).parameters:
