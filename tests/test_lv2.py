@@ -80,7 +80,8 @@ def folder(tmp_path_factory):
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "made.c", "-o", "made.so"], cwd=bundle, check=True)
     manifest, description = PREFIXES, PREFIXES
     for name, ports in MADE.items():
-        manifest += f"<urn:made:{name}> a lv2:Plugin ; lv2:binary <made.so> ; rdfs:seeAlso <made.ttl> .\n"
+        pages = "<made.ttl>, <http://localhost:9/documentation>"  # only the file may be read
+        manifest += f"<urn:made:{name}> a lv2:Plugin ; lv2:binary <made.so> ; rdfs:seeAlso {pages} .\n"
         listed = ", ".join(f"[ {port} ; lv2:index {index} ]" for index, port in enumerate(ports))
         description += f"<urn:made:{name}> lv2:port {listed} .\n"
     description += "<urn:made:needy> lv2:requiredFeature <http://lv2plug.in/ns/ext/worker#schedule> .\n"
