@@ -3,10 +3,11 @@
 Conventions
     Clip i of a split has effect i mod n. Its recording (in proportion to length), its crop and its settings (uniform
     on [0, 1]) come from a generator seeded by (data.seed, split, i) alone.
-    Dry clip: crop, peak to data.peak_dbfs, fades. Wet clip: the effect's output, peak to WET_PEAK_DBFS.
+    Dry clip: crop, fades, peak to data.peak_dbfs (last, because the loudest part may lie in a fade).
+    Wet clip: the effect's output, peak to WET_PEAK_DBFS.
 
 Draws that are repeated, and counted
-    dry_silent     the crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
+    dry_silent     the faded crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
     wet_silent     the wet peak is below SILENT_DBFS: crop and settings are drawn again, as for the two below
     not_finite     the wet clip holds NaN or infinity
     exploding      the wet peak is above EXPLODING_DBFS
@@ -54,9 +55,14 @@ class Recipe(NamedTuple):
 
 def dry(prepared: Int16[np.ndarray, "recorded"], start: int, experiment: Experiment) -> Float32[np.ndarray, "sample"]:
     """The dry clip whose crop begins at `start` of the prepared audio."""
+    return audio.set_peak(_faded_crop(prepared, start, experiment), experiment.data.peak_dbfs)
+
+
+def _faded_crop(
+    prepared: Int16[np.ndarray, "recorded"], start: int, experiment: Experiment
+) -> Float32[np.ndarray, "sample"]:
     crop = audio.to_float(np.asarray(prepared[start : start + experiment.audio.clip_samples]))
-    levelled = audio.set_peak(crop, experiment.data.peak_dbfs)
-    return audio.fade(levelled, round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate))
+    return audio.fade(crop, round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate))
 
 
 def render(
@@ -87,7 +93,7 @@ def render(
     pending = list(range(len(clips)))
     for _ in range(_ATTEMPTS):
         for row in pending:
-            crop, silent = _draw_crop(generators[row], members, prepared, wet.shape[1])
+            crop, silent = _draw_crop(generators[row], members, prepared, experiment)
             recipe.recording[row], recipe.start[row] = crop
             recipe.redraws[row, REASONS.index("dry_silent")] += silent
             count = len(kinds[recipe.effect[row]].parameters)
@@ -119,16 +125,17 @@ def _draw_crop(
     generator: np.random.Generator,
     members: dict[int, Recording],
     prepared: Int16[np.ndarray, "recorded"],
-    clip_samples: int,
+    experiment: Experiment,
 ) -> tuple[tuple[int, int], int]:
     """Recording and first sample of a crop that is not silent, and how many silent ones were drawn before it."""
     indices = list(members)
     ends = np.cumsum([members[index].length for index in indices])
     for silent in range(_ATTEMPTS):
         index = indices[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
-        start = members[index].start + int(generator.integers(members[index].length - clip_samples + 1))
-        crop = audio.to_float(np.asarray(prepared[start : start + clip_samples]))
-        if audio.peak_dbfs(crop) >= CROP_SILENT_DBFS:
+        start = members[index].start + int(
+            generator.integers(members[index].length - experiment.audio.clip_samples + 1)
+        )
+        if audio.peak_dbfs(_faded_crop(prepared, start, experiment)) >= CROP_SILENT_DBFS:
             return (index, start), silent
     raise audio.AudioError(
         f"{_ATTEMPTS} crops in a row are silent (peak below {CROP_SILENT_DBFS:.0f} dBFS), the last of "

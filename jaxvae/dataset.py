@@ -47,7 +47,7 @@ __all__ = [
     "resident",
 ]
 
-_FORMAT = 1  # of the files; a change of what is in them, or of how clips are drawn, raises it
+_FORMAT = 2  # of the files; a change of what is in them, or of how clips are drawn, raises it
 _SHARD_CLIPS = 256
 _CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
 _AHEAD = 2  # batches prefetched
@@ -304,15 +304,12 @@ def prefetch(split: Split, seed: int, first_step: int, last_step: int, batch_siz
     """Batches of the steps from `first_step` to before `last_step`, read ahead by a thread that ends with it."""
     with ThreadPoolExecutor(1, "prefetch") as thread:
         ahead: deque = deque()
-        try:
-            for step in range(first_step, last_step):
-                ahead.append(thread.submit(batch, split, seed, step, batch_size))
-                if len(ahead) > _AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
+        for step in range(first_step, last_step):
+            ahead.append(thread.submit(batch, split, seed, step, batch_size))
+            if len(ahead) > _AHEAD:
                 yield ahead.popleft().result()
-        finally:
-            thread.shutdown(cancel_futures=True)
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def resident(split: Split, devices: Sequence[Any]) -> bool:
