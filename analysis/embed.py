@@ -48,8 +48,8 @@ class Plan(NamedTuple):
 
 
 def draw_dry(split: dataset.Split, clips: int, seed: int) -> Int[np.ndarray, " clip"]:
-    """Indices of so many dry clips of a split; none comes twice before all have come once."""
-    rng = np.random.default_rng((seed, clips))
+    """Indices of so many dry clips of a split, of which fewer are the first; none repeats before all have come."""
+    rng = np.random.default_rng(seed)
     return np.concatenate([rng.permutation(split.clips) for _ in range(-(-clips // split.clips))])[:clips]
 
 

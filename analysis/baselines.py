@@ -1,0 +1,75 @@
+"""What a latent space has to beat: principal components of the same spectrograms, MFCC statistics, fresh weights.
+
+Each is a function from clips (clip, sample) to features (clip, feature), as `analysis.embed.represent` takes them.
+"""
+
+import dataclasses
+
+import librosa
+import numpy as np
+from jaxtyping import Float
+from sklearn.decomposition import PCA
+
+from jaxvae import audio, dataset, inference
+
+_FIT_BYTES = 2**29  # spectrograms that the components are fitted on; the fit takes about three times as much memory
+
+
+def mfcc_statistics(
+    clips: Float[np.ndarray, "clip sample"], sample_rate: int, n_mfcc: int = 20
+) -> Float[np.ndarray, "clip feature"]:
+    """Mean and standard deviation over time of librosa's MFCC and of their slope, 4 · n_mfcc numbers."""
+    coefficients = librosa.feature.mfcc(y=clips, sr=sample_rate, n_mfcc=n_mfcc, hop_length=1_024)
+    slopes = librosa.feature.delta(coefficients)
+    parts = [statistic(x, axis=-1) for x in (coefficients, slopes) for statistic in (np.mean, np.std)]
+    return np.concatenate(parts, axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrincipalComponents:
+    """Principal components of the spectrograms that an encoder sees."""
+
+    encoder: inference.Encoder
+    pca: PCA
+
+    @property
+    def band_mean(self) -> Float[np.ndarray, "bin 1"]:
+        """Mean of each band over the clips that were fitted."""
+        experiment = self.encoder.experiment
+        return self.pca.mean_.reshape(experiment.bins, experiment.frames).mean(axis=1, keepdims=True)
+
+    def embed(self, clips: Float[np.ndarray, "clip sample"], sample_rate: int) -> Float[np.ndarray, "clip component"]:
+        """Coordinates on the components."""
+        return self.pca.transform(_flat(self.encoder.spectrogram(clips, sample_rate)))
+
+    def reconstruct(
+        self, clips: Float[np.ndarray, "clip sample"], sample_rate: int
+    ) -> Float[np.ndarray, "clip bin frame"]:
+        """Spectrograms rebuilt from the components."""
+        spectrogram = self.encoder.spectrogram(clips, sample_rate)
+        return self.pca.inverse_transform(self.pca.transform(_flat(spectrogram))).reshape(spectrogram.shape)
+
+
+def principal_components(
+    encoder: inference.Encoder, train: dataset.Split, components: int = 128, seed: int = 0
+) -> PrincipalComponents:
+    """Components of clips that the encoder was trained on, a random 512 MB of spectrograms at most.
+
+    Raises:
+        ValueError: there are fewer training clips than components.
+    """
+    experiment = encoder.experiment
+    clips = min(train.clips, 2_000, _FIT_BYTES // (4 * experiment.bins * experiment.frames))
+    if clips < components:
+        raise ValueError(f"{components} components cannot be fitted on {clips} clips; use at most {clips}")
+    chosen = np.sort(np.random.default_rng(seed).choice(train.clips, clips, replace=False))
+    spectrograms = np.empty((clips, experiment.bins * experiment.frames), np.float32)
+    for part in np.array_split(np.arange(clips), -(-clips // 128)):
+        wet = audio.to_float(train.audio(chosen[part]))
+        spectrograms[part] = _flat(encoder.spectrogram(wet, experiment.audio.sample_rate))
+    pca = PCA(components, svd_solver="randomized", iterated_power=3, random_state=seed).fit(spectrograms)
+    return PrincipalComponents(encoder, pca)
+
+
+def _flat(spectrogram: Float[np.ndarray, "clip bin frame"]) -> Float[np.ndarray, "clip pixel"]:
+    return spectrogram.reshape(len(spectrogram), -1)

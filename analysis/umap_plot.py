@@ -1,0 +1,129 @@
+"""A map of the latent space: unseen recordings through each effect at random settings, coloured by effect.
+
+    python -m analysis.umap_plot runs/base --out effects.png
+    python -m analysis.umap_plot runs/base --out four.png --effects 4
+
+UMAP of posterior means, beside UMAP of the principal components of the same spectrograms, which a latent space has to
+beat. UMAP is seeded; its distances between far groups mean little, so figures are printed beside the picture.
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tyro
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from sklearn.manifold import trustworthiness
+from sklearn.metrics import silhouette_score
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from analysis import baselines, command_line, embed, figure
+from analysis.probes import NEIGHBOURS, Labelled
+from jaxvae import dataset, effects, inference
+
+
+def fit(features: Float[np.ndarray, "clip feature"], seed: int = 0) -> Float[np.ndarray, "clip 2"]:
+    """Places of the clips on a plane by UMAP (McInnes et al. 2018); the same seed gives the same places."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # it says that its TensorFlow part is not installed
+        from umap import UMAP  # here, because the import takes seconds and some analyses draw no map
+    # One thread: what a seeded fit uses anyway, said first so that UMAP does not warn.
+    return UMAP(n_neighbors=min(15, len(features) - 1), n_jobs=1, random_state=seed).fit_transform(features)
+
+
+class MapFigures(NamedTuple):
+    """How a map relates to the effects and to the space that it was made from."""
+
+    knn: float
+    """Accuracy of 15 nearest neighbours on the map, by cross-validation that keeps recordings whole."""
+    trustworthiness: float
+    """Share of neighbours on the map that are neighbours in the space as well, weighted (Venna & Kaski 2001)."""
+    silhouette: float
+
+
+def figures(
+    position: Float[np.ndarray, "clip 2"],
+    features: Float[np.ndarray, "clip feature"],
+    effect: Int[np.ndarray, " clip"],
+    recording: Int[np.ndarray, " clip"],
+) -> MapFigures:
+    """Figures of one map."""
+    folds = GroupKFold(min(5, len(np.unique(recording))))
+    neighbours = KNeighborsClassifier(NEIGHBOURS)
+    return MapFigures(
+        knn=float(cross_val_score(neighbours, position, effect, groups=recording, cv=folds).mean()),
+        trustworthiness=float(trustworthiness(features, position, n_neighbors=NEIGHBOURS)),
+        silhouette=float(silhouette_score(position, effect)),
+    )
+
+
+def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
+    """One map for each representation of the same clips, side by side, and the figures of each."""
+    scores = {}
+    with figure.new(3.6 * len(panels), 4.2) as drawing:
+        grid = drawing.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, clips) in zip(grid, panels.items(), strict=True):
+            position = fit(clips.features, seed)
+            scores[title] = score = figures(position, clips.features, clips.effect, clips.recording)
+            for index, name in enumerate(names):
+                style = figure.effect_style(index)
+                points = position[clips.effect == index]
+                axes.scatter(
+                    *points.T, s=9, alpha=0.75, linewidths=0, color=style["color"], marker=style["marker"], label=name
+                )
+            axes.set_title(
+                f"{title}\nkNN-15 {score.knn:.2f} · trustworthiness {score.trustworthiness:.2f} · "
+                f"silhouette {score.silhouette:.2f}"
+            )
+            figure.plain_map(axes)
+        handles, labels = grid[0].get_legend_handles_labels()
+        drawing.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 4), markerscale=2)
+    return drawing, scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to draw."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a trained run."""
+    out: Path
+    """The .png file to write."""
+    effects: int = 0
+    """Draw the first so many of the run's effects; 0 means all."""
+    clips: int = 200
+    """Unseen dry clips; each meets every effect."""
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    """Draw and write the picture."""
+    encoder = inference.load(options.run)
+    data = dataset.render(encoder.experiment)
+    test, rate = data.split("test"), encoder.experiment.audio.sample_rate
+    kinds = [effects.get(name) for name in encoder.effects[: options.effects or None]]
+    components = baselines.principal_components(encoder, data.split("train"))
+    plan, features = embed.represent(
+        embed.random_settings(kinds, embed.draw_dry(test, options.clips, options.seed), options.seed),
+        test,
+        rate,
+        {
+            f"latent space ({encoder.latent_dim})": lambda wet: encoder.embed(wet, rate),
+            f"principal components ({components.pca.n_components_})": lambda wet: components.embed(wet, rate),
+        },
+    )
+    panels = {title: plan.labelled(values, test) for title, values in features.items()}
+    drawing, scores = draw(panels, tuple(kind.name for kind in kinds), options.seed)
+    figure.save(drawing, options.out)
+    for title, score in scores.items():
+        print(title, score._asdict())
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)
