@@ -1,0 +1,66 @@
+"""A map of one effect: many random settings of it on one dry clip, and each parameter's path among them.
+
+Cloud and paths are laid out by one UMAP fit. Placing paths on a map fitted without them would put each point at the
+mean of its neighbours' places, which bends every path towards the crowd.
+One clip, because the question is where settings lie when the sound that they act on is the same, as in the seed's
+pictures; it is a clip of the test split, so its recording was never trained on.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from analysis import embed, umap_plot
+from jaxvae import dataset, effects, inference
+
+
+@dataclasses.dataclass(frozen=True)
+class EffectMap:
+    """Clips of one effect: settings, latent means and places on the map, row by row."""
+
+    effect: effects.Effect
+    normalized: Float[np.ndarray, "clip parameter"]
+    moving: Int[np.ndarray, " clip"]
+    """Parameter that the clip's path moves; -1 in the cloud."""
+    latent: Float[np.ndarray, "clip latent"]
+    position: Float[np.ndarray, "clip 2"]
+
+    @property
+    def cloud(self) -> np.ndarray:
+        """Mask of the clips at random settings."""
+        return self.moving == -1
+
+    def path(self, parameter: int) -> Int[np.ndarray, " setting"]:
+        """Rows of one parameter's path, in the order of its values."""
+        rows = np.flatnonzero(self.moving == parameter)
+        return rows[np.argsort(self.normalized[rows, parameter])]
+
+    def physical(self, parameter: int, rows: np.ndarray) -> Float[np.ndarray, " row"]:
+        """Values of one parameter in its own unit."""
+        return effects.denormalize(self.effect.parameters[parameter], self.normalized[rows, parameter])
+
+
+def fit(
+    encoder: inference.Encoder,
+    split: dataset.Split,
+    kinds: Sequence[effects.Effect],
+    clip: int,
+    settings: int = 400,
+    steps: int = 15,
+    seed: int = 0,
+) -> list[EffectMap]:
+    """A map of each effect, from `settings` random settings and `steps` along each parameter, of one dry clip."""
+    rate = encoder.experiment.audio.sample_rate
+    cloud = embed.random_settings(kinds, np.full(settings, clip), seed)
+    paths = embed.sweep_settings(kinds, np.array([clip]), steps)
+    plan = embed.Plan(cloud.effects, *(np.concatenate(pair) for pair in zip(cloud[1:], paths[1:], strict=True)))
+    plan, features = embed.represent(plan, split, rate, {"latent": lambda wet: encoder.embed(wet, rate)}, "effect maps")
+    maps = []
+    for index, kind in enumerate(kinds):
+        rows = plan.effect == index
+        latent = features["latent"][rows]
+        normalized = plan.normalized[rows, : len(kind.parameters)]
+        maps.append(EffectMap(kind, normalized, plan.moving[rows], latent, umap_plot.fit(latent, seed)))
+    return maps
