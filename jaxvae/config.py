@@ -90,6 +90,7 @@ class Data:
         )
         _require(self.peak_dbfs <= 0, f"peak_dbfs is {self.peak_dbfs}; use 0 or less")
         _require(self.fade_ms >= 0, f"fade_ms is {self.fade_ms}; use 0 or more")
+        _require(self.seed >= 0, f"data.seed is {self.seed}; use 0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +214,7 @@ class Train:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
-        for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay"):
+        for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay", "seed"):
             _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")
         _require(self.learning_rate > 0, f"train.learning_rate is {self.learning_rate}; use more than 0")
         _require(self.gradient_norm > 0, f"train.gradient_norm is {self.gradient_norm}; use more than 0")

@@ -11,16 +11,18 @@ from jaxtyping import Array, Int, Key
 from jaxvae.optimizer import Hyperparams, make_optimizer
 from jaxvae.vae import VAE
 
+_Leaf = Array | jax.ShapeDtypeStruct  # a state, or the shapes of one that a checkpoint fills
+
 
 @struct.dataclass
 class TrainState:
     """Everything that a step changes, and the key that its noise is drawn from."""
 
-    step: Int[Array, ""]
+    step: Int[_Leaf, ""]
     params: Any
     batch_stats: Any
     opt_state: optax.OptState
-    key: Key[Array, ""]
+    key: Key[_Leaf, ""]
 
 
 def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int) -> TrainState:

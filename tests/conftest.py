@@ -8,3 +8,42 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 import jax  # after the settings above
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import soundfile  # noqa: E402
+
+from jaxvae import config  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """Eight short recordings at 8 kHz: sine sweeps in noise, each with its own range and level."""
+    folder = tmp_path_factory.mktemp("recordings")
+    rng = np.random.default_rng(0)
+    time = np.arange(24_000) / 8_000
+    for index in range(8):
+        sweep = np.sin(2 * np.pi * (200 + 100 * index + 150 * time) * time)
+        audio = 0.5 * sweep * np.abs(np.sin(3 * time + index)) + 0.02 * rng.normal(size=len(time))
+        soundfile.write(folder / f"sweep_{index}.wav", audio, 8_000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(recordings, tmp_path_factory):
+    """An experiment that renders and trains in seconds."""
+    return config.Experiment(
+        name="tiny",
+        audio=config.Audio(sample_rate=8_000, clip_samples=8_192),
+        data=config.Data(
+            effects=("pedalboard/Distortion", "pedalboard/Delay"),
+            audio=(str(recordings),),
+            train_clips=24,
+            validation_clips=8,
+            test_clips=8,
+            directory=str(tmp_path_factory.mktemp("datasets")),
+        ),
+        spectrogram=config.Spectrogram(n_fft=256, window_length=256, hop_length=256, n_mels=32),
+        model=config.Model(latent_dim=8),
+        train=config.Train(steps=30, batch_size=4, validate_every=5, log_every=5, warmup_steps=4, patience=0),
+    )

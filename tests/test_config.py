@@ -37,6 +37,7 @@ def test_differences_name_each_changed_field_once():
         (lambda: Spectrogram(n_mels=2_000), "n_mels is 2000"),
         (lambda: Model(latent_dim=0), "latent_dim is 0"),
         (lambda: Beta(minimum=2.0, maximum=1.0), "minimum 2.0"),
+        (lambda: Data(seed=-1), "data.seed is -1"),
         (lambda: Train(learning_rate=0.0), "learning_rate is 0.0"),
         (lambda: Experiment("x", audio=config.Audio(clip_samples=1_500)), "shorter than n_fft"),
     ],

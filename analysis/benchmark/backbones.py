@@ -1,0 +1,121 @@
+"""Backbones at equal training time: what each makes of the same minutes on this machine.
+
+    python -m analysis.benchmark.backbones configs/mda_six.py --minutes 5
+
+Each backbone's speed is measured first and its schedule is fitted to the time, so every one ends its learning-rate
+decay. Reconstruction is of the validation set; effect and settings are read from the posterior means of test
+recordings by probes fitted on training recordings, as they are for the principal components of the same spectrograms
+and for an encoder of the same shape with fresh weights.
+"""
+
+import dataclasses
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+from sklearn.decomposition import PCA
+
+from analysis import command_line, probes
+from jaxvae import audio, config, dataset, inference
+from jaxvae.run import Run
+from launch.train import train
+
+_WARM, _TIMED = 3, 15  # steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to compare."""
+
+    config: tyro.conf.Positional[Path]
+    """The experiment; its backbone and its number of steps are replaced."""
+    minutes: float = 5.0
+    """Training time of each, validation and pictures left out."""
+    backbones: tuple[str, ...] = ("filterbank", "patch", "convolution", "seed")
+    probe_clips: int = 3_000
+    """Training clips that the probes are fitted on."""
+    out: Path = Path("runs/backbones")
+    """Folder of the runs and of table.json."""
+
+
+def steps_per_second(experiment: config.Experiment) -> float:
+    """Training steps a second, batches and spectrograms included, compilation left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(experiment, Path(folder))
+        batches = run.batches()
+        for _ in range(_WARM):
+            jax.block_until_ready(run.advance(next(batches)))
+        start = time.perf_counter()
+        for _ in range(_TIMED):
+            metrics = run.advance(next(batches))
+        jax.block_until_ready(metrics)
+        rate = _TIMED / (time.perf_counter() - start)
+        batches.close()
+        run.close()
+    return rate
+
+
+def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict[str, np.ndarray]) -> dict[str, float]:
+    """Accuracy of each classifier of the effect, and R² averaged over all parameters of all effects."""
+    labelled = {}
+    for name, chosen in clips.items():
+        split = data.split(name)
+        labelled[name] = probes.Labelled(
+            features[name], split.effect[chosen], split.normalized[chosen], split.recording[chosen]
+        )
+    scores = probes.classify(labelled["train"], labelled["test"])
+    settings = probes.settings(labelled["train"], labelled["test"])
+    accuracy = {f"{name}_accuracy": score.accuracy for name, score in scores.items()}
+    return accuracy | {"r2": float(np.mean([score.r2 for effect in settings.values() for score in effect]))}
+
+
+def main(options: Options) -> None:
+    """Train each, print the table and write table.json."""
+    base = config.load(options.config)
+    data = dataset.render(base)
+    rate = base.audio.sample_rate
+    clips = {
+        "train": np.arange(min(options.probe_clips, base.data.train_clips)),
+        "test": np.arange(base.data.test_clips),
+    }
+    rows, audios = [], {name: audio.to_float(data.split(name).audio(chosen)) for name, chosen in clips.items()}
+    for backbone in options.backbones:
+        experiment = dataclasses.replace(base, name=backbone, model=dataclasses.replace(base.model, backbone=backbone))
+        speed = steps_per_second(experiment)
+        steps = max(1, round(60 * options.minutes * speed))
+        settings = dataclasses.replace(experiment.train, steps=steps, validate_every=max(1, steps // 3), patience=0)
+        workdir = options.out / f"{backbone}_{steps}"
+        train(dataclasses.replace(experiment, train=settings), workdir)
+        encoder = inference.load(workdir)
+        features = {name: encoder.embed(wet, rate) for name, wet in audios.items()}
+        squares = [
+            np.mean((encoder.spectrogram(part, rate) - encoder.reconstruct(part, rate)) ** 2)
+            for part in np.array_split(audios["test"], -(-len(audios["test"]) // 256))
+        ]
+        row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": steps}
+        rows.append(row | {"test_mse": float(np.mean(squares))} | readable(data, features, clips))
+        print(json.dumps(rows[-1]), flush=True)
+    spectrograms = {name: encoder.spectrogram(wet, rate).reshape(len(wet), -1) for name, wet in audios.items()}
+    components = PCA(base.model.latent_dim, svd_solver="randomized", random_state=0).fit(spectrograms["train"])
+    features = {name: components.transform(flat) for name, flat in spectrograms.items()}
+    rebuilt = components.inverse_transform(features["test"])
+    error = float(np.mean((rebuilt - spectrograms["test"]) ** 2))
+    rows.append({"model": f"PCA-{base.model.latent_dim}", "test_mse": error} | readable(data, features, clips))
+    fresh = inference.untrained(encoder)
+    features = {name: fresh.embed(wet, rate) for name, wet in audios.items()}
+    rows.append({"model": "random encoder"} | readable(data, features, clips))
+    columns = list(rows[0])
+    print("  ".join(f"{column:>17}" for column in columns))
+    for row in rows:
+        cells = (row.get(column, "") for column in columns)
+        print("  ".join(f"{cell:>17.4g}" if isinstance(cell, float) else f"{cell:>17}" for cell in cells))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "table.json").write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)

@@ -1,0 +1,22 @@
+"""The seed's six effects, by the mda plug-ins themselves, over 2.9 h of speech and music.
+
+apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds
+python -m launch.train configs/mda_six.py --workdir runs/mda_six
+"""
+
+import dataclasses
+
+from configs import vae_base
+
+config = dataclasses.replace(
+    vae_base.config,
+    name="mda_six",
+    data=dataclasses.replace(
+        vae_base.config.data,
+        effects=("mda/Delay", "mda/Overdrive", "mda/Ambience", "mda/RingMod", "mda/Combo", "mda/Dynamics"),
+        audio=("/usr/share/games/fillets-ng/sound", "/usr/share/games/colobot/music"),
+        train_clips=16_800,
+        validation_clips=1_200,
+        test_clips=2_004,
+    ),
+)

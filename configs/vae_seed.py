@@ -1,0 +1,33 @@
+"""The seed's own network, objective and beta curve (Grant 2023), on the data of mda_six, for comparison.
+
+python -m launch.train configs/vae_seed.py --workdir runs/seed
+
+What differs from the original: all effects are in every batch, validation covers all of them at no beta, spectrograms
+are normalised by fixed statistics instead of the batch's, and embeddings are posterior means.
+"""
+
+import dataclasses
+
+from configs import mda_six
+from jaxvae.config import Beta, Model, Objective, Spectrogram
+
+config = dataclasses.replace(
+    mda_six.config,
+    name="vae_seed",
+    spectrogram=Spectrogram(
+        n_fft=4_096, window_length=2_048, hop_length=1_024, scale="linear", compression="power", exponent=0.3
+    ),
+    model=Model(backbone="seed", latent_dim=128),
+    objective=Objective(
+        reconstruction="mean_squared", beta=Beta(schedule="seed", minimum=1e-4, maximum=1e-3, cycle_length=17)
+    ),
+    train=dataclasses.replace(
+        mda_six.config.train,
+        batch_size=12,
+        epoch_clips=2_500,
+        learning_rate=5e-4,
+        warmup_steps=0,
+        weight_decay=0.0,
+        gradient_norm=1e9,
+    ),
+)
