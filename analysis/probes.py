@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score, r2_score
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -148,18 +148,23 @@ def _require_unseen(train: Labelled, test: Labelled) -> None:
 
 def _ridge(train, targets, groups, test) -> np.ndarray:
     """Predictions (clip, target) for `test`; each target has the penalty with the least cross-validated error."""
-    folds = GroupKFold(min(5, len(np.unique(groups))))
     errors = np.zeros((len(ALPHAS), targets.shape[1]))
-    for fit, held in folds.split(train, groups=groups):
-        for index, alpha in enumerate(ALPHAS):
-            predicted = _standardised_ridge(alpha).fit(train[fit], targets[fit]).predict(train[held])
-            errors[index] += np.sum((predicted.reshape(len(held), -1) - targets[held]) ** 2, axis=0)
-    best = ALPHAS[errors.argmin(axis=0)]
-    return _standardised_ridge(best).fit(train, targets).predict(test).reshape(len(test), -1)
+    for fit, held in GroupKFold(min(5, len(np.unique(groups)))).split(train, groups=groups):
+        errors += np.sum((_ridge_path(train[fit], targets[fit], train[held]) - targets[held]) ** 2, axis=1)
+    return _ridge_path(train, targets, test)[errors.argmin(axis=0), :, np.arange(targets.shape[1])].T
 
 
-def _standardised_ridge(alpha):
-    return make_pipeline(StandardScaler(), Ridge(alpha, solver="cholesky"))
+def _ridge_path(train, targets, test) -> np.ndarray:
+    """Predictions (penalty, clip, target) of ridge regressions on standardised features.
+
+    One singular value decomposition serves all penalties, which is why this is not scikit-learn's.
+    """
+    scaler = StandardScaler().fit(train)
+    left, singular, right = np.linalg.svd(scaler.transform(train), full_matrices=False)
+    mean = targets.mean(axis=0)
+    projected, onto = left.T @ (targets - mean), scaler.transform(test) @ right.T
+    shrunk = singular / (singular**2 + ALPHAS[:, None])
+    return mean + (onto * shrunk[:, None]) @ projected
 
 
 def _score(constant, predicted, truth) -> list[Regression]:

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from analysis import probes
 
@@ -77,6 +80,15 @@ def test_penalty_keeps_many_useless_features_from_hurting():
     train = train._replace(features=rng.normal(size=(150, 140)))
     test = test._replace(features=rng.normal(size=(150, 140)))
     assert probes.settings(train, test)[0][0].r2 > -0.3  # least squares: below -5
+
+
+def test_ridge_equals_scikit_learn_for_every_penalty():
+    rng = np.random.default_rng(0)
+    train, targets, test = rng.normal(size=(60, 12)) * 7 + 3, rng.uniform(size=(60, 2)), rng.normal(size=(9, 12))
+    predicted = probes._ridge_path(train, targets, test)
+    for alpha, ours in zip(probes.ALPHAS, predicted, strict=True):
+        theirs = make_pipeline(StandardScaler(), Ridge(alpha)).fit(train, targets).predict(test)
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
 def test_one_clip_protocol_scores_settings_it_has_not_fitted():
