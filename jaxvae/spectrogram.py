@@ -163,6 +163,19 @@ def statistics(
     return Statistics(mean.astype(np.float32), np.maximum(std, 0.1 * std.mean()).astype(np.float32))
 
 
+def _spread(weights: np.ndarray, bands: np.ndarray, iterations: int = 30) -> np.ndarray:
+    """Power (batch, bin, frame) that the mel weights (band, bin) take to `bands` (batch, band, frame).
+
+    Multiplicative updates of the Kullback-Leibler divergence (Lee & Seung 2000): quiet bands count in proportion, while
+    least squares leave those far below the loudest unresolved.
+    """
+    tiny = np.finfo(np.float32).tiny
+    power, total = weights.T @ bands, np.maximum(weights.sum(axis=0), tiny)[:, None]
+    for _ in range(iterations):
+        power = power * (weights.T @ (bands / np.maximum(weights @ power, tiny))) / total
+    return power
+
+
 def invert(
     spectrogram: Float[Array | np.ndarray, "batch bin frame"],
     audio_config: config.Audio,
@@ -173,7 +186,7 @@ def invert(
     """Audio whose spectrogram is close to the given one, for listening (Griffin & Lim 1984, as librosa's).
 
     Undoes what `compute` did, in reverse order. A level at the floor is silence. Mel bands are spread over the
-    frequency bins by non-negative least squares. After per-clip normalisation the level is that of `statistics`.
+    frequency bins. After per-clip normalisation the level is that of `statistics`.
     """
     n_fft, full_scale = spectrogram_config.n_fft, _full_scale(audio_config.sample_rate, spectrogram_config)
     values = np.asarray(spectrogram) * statistics.std[None, :, None] + statistics.mean[None, :, None]
@@ -184,7 +197,7 @@ def invert(
     power = np.asarray(relative * full_scale[None, :, None], np.float32)
     if spectrogram_config.scale == "mel":
         weights = _mel_weights(audio_config.sample_rate, n_fft, spectrogram_config.n_mels)
-        power = librosa.util.nnls(weights, power)
+        power = _spread(weights, power)
     return librosa.griffinlim(
         np.sqrt(power),
         n_iter=iterations,
