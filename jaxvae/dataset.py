@@ -184,6 +184,7 @@ def render(
             "data.directory to another disk"
         )
     if missing:
+        _require_available(dataset.effects)
         prepared = recordings.load(dataset.folder / "recordings.npy")
         total = sum(len(shard.clips) for shard in missing)
         with tqdm(total=total, desc="render", unit="clip", disable=not progress) as bar:
@@ -193,6 +194,14 @@ def render(
                 else:
                     _render_shard(shard, dataset, prepared, workers, bar)
     return dataset
+
+
+def _require_available(kinds: Sequence[Effect]) -> None:
+    """FileNotFoundError when this machine cannot render one of the effects. A finished set needs no plug-in."""
+    unavailable = effects.unavailable()
+    for kind in kinds:
+        if kind.name in unavailable:
+            raise FileNotFoundError(f"{kind.name} cannot be rendered here: {unavailable[kind.name]}")
 
 
 def _shards(experiment: Experiment) -> list[_Shard]:

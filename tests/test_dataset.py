@@ -607,3 +607,13 @@ def test_clips_live_on_the_device_when_they_fit_half_of_what_is_free(train):
     assert not dataset.resident(train, [Device(3 * size, used=size + 1)])
     assert not dataset.resident(train, [Device(10 * size), Device(size)])
     assert not dataset.resident(train, [Device(None)])
+
+
+def test_missing_plugin_is_reported_before_anything_is_rendered_and_a_finished_set_needs_none(
+    tmp_path, folder, monkeypatch
+):
+    made = render(tmp_path, folder, effects=("mda/Delay", "mda/Combo"))
+    monkeypatch.setenv("LV2_PATH", str(tmp_path))
+    assert render(tmp_path, folder, effects=("mda/Delay", "mda/Combo")).identity == made.identity
+    with pytest.raises(FileNotFoundError, match="mda/RingMod cannot be rendered here: .*apt-get install mda-lv2"):
+        render(tmp_path, folder, effects=("mda/RingMod", "mda/Combo"))
