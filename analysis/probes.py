@@ -100,7 +100,8 @@ def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classi
 def settings(train: Labelled, test: Labelled) -> dict[int, list[Regression]]:
     """Scores of each parameter of each effect, by ridge regressions fitted on `train` and scored on `test`.
 
-    The strength of the penalty is chosen for each parameter by cross-validation that keeps recordings whole.
+    The strength of the penalty is chosen for each parameter by cross-validation that keeps recordings whole,
+    if there are several.
 
     Raises:
         ValueError: a recording is in both sets.
@@ -149,7 +150,9 @@ def _require_unseen(train: Labelled, test: Labelled) -> None:
 def _ridge(train, targets, groups, test) -> np.ndarray:
     """Predictions (clip, target) for `test`; each target has the penalty with the least cross-validated error."""
     errors = np.zeros((len(ALPHAS), targets.shape[1]))
-    for fit, held in GroupKFold(min(5, len(np.unique(groups)))).split(train, groups=groups):
+    count = len(np.unique(groups))
+    folds = GroupKFold(min(5, count)) if count > 1 else KFold(5)  # of one recording, only the penalty suffers
+    for fit, held in folds.split(train, groups=groups):
         errors += np.sum((_ridge_path(train[fit], targets[fit], train[held]) - targets[held]) ** 2, axis=1)
     return _ridge_path(train, targets, test)[errors.argmin(axis=0), :, np.arange(targets.shape[1])].T
 

@@ -39,8 +39,8 @@ def fit(features: Float[np.ndarray, "clip feature"], seed: int = 0) -> Float[np.
 class MapFigures(NamedTuple):
     """How a map relates to the effects and to the space that it was made from."""
 
-    knn: float
-    """Accuracy of 15 nearest neighbours on the map, by cross-validation that keeps recordings whole."""
+    knn: float | None
+    """Accuracy of 15 nearest neighbours on the map, by cross-validation that keeps recordings whole; None for one."""
     trustworthiness: float
     """Share of neighbours on the map that are neighbours in the space as well, weighted (Venna & Kaski 2001)."""
     silhouette: float
@@ -53,10 +53,14 @@ def figures(
     recording: Int[np.ndarray, " clip"],
 ) -> MapFigures:
     """Figures of one map."""
-    folds = GroupKFold(min(5, len(np.unique(recording))))
-    neighbours = KNeighborsClassifier(NEIGHBOURS)
+    groups = len(np.unique(recording))
+    knn = None
+    if groups > 1:
+        folds = GroupKFold(min(5, groups))
+        neighbours = KNeighborsClassifier(NEIGHBOURS)
+        knn = float(cross_val_score(neighbours, position, effect, groups=recording, cv=folds).mean())
     return MapFigures(
-        knn=float(cross_val_score(neighbours, position, effect, groups=recording, cv=folds).mean()),
+        knn=knn,
         trustworthiness=float(trustworthiness(features, position, n_neighbors=NEIGHBOURS)),
         silhouette=float(silhouette_score(position, effect)),
     )
@@ -76,8 +80,9 @@ def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) 
                 axes.scatter(
                     *points.T, s=9, alpha=0.75, linewidths=0, color=style["color"], marker=style["marker"], label=name
                 )
+            knn = "–" if score.knn is None else f"{score.knn:.2f}"
             axes.set_title(
-                f"{title}\nkNN-15 {score.knn:.2f} · trustworthiness {score.trustworthiness:.2f} · "
+                f"{title}\nkNN-15 {knn} · trustworthiness {score.trustworthiness:.2f} · "
                 f"silhouette {score.silhouette:.2f}"
             )
             figure.plain_map(axes)

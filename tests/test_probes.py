@@ -101,6 +101,11 @@ def test_one_clip_protocol_scores_settings_it_has_not_fitted():
     assert unread.r2 < 0.05
 
 
+def test_one_recording_of_each_split_is_enough():
+    train, test = made(100, [0], 0, 1.0), made(60, [1], 1, 1.0)
+    assert probes.settings(train, test)[0][0].r2 > 0.8
+
+
 def test_a_recording_in_both_sets_is_refused():
     train, test = made(60, TRAIN, 0, 1.0), made(60, range(9, 15), 1, 1.0)
     with pytest.raises(ValueError, match=r"1 recordings .*\[9\]"):

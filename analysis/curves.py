@@ -1,0 +1,124 @@
+"""Pictures of a run itself: training curves, KL divergence of each latent dimension, reconstructions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import librosa
+import matplotlib.ticker
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from analysis import figure
+from jaxvae.config import Experiment
+
+_PANELS = {
+    "loss": "loss (nats a clip)",
+    "negative_elbo": "−ELBO, β = 1 (nats a clip)",
+    "mean_squared": "squared error (σ²)",
+    "kl": "KL (nats a clip)",
+    "beta": "β",
+    "active_units": "active share of the latent space",
+}
+
+
+def read_scalars(run: Path) -> dict[str, Float[np.ndarray, "point 2"]]:
+    """Step and value of each scalar in a run's TensorBoard logs, by tag."""
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    events.Reload()
+    return {
+        tag: np.array([(event.step, event.value) for event in events.Scalars(tag)]) for tag in events.Tags()["scalars"]
+    }
+
+
+def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]]) -> Figure:
+    """Curves of the loss and its terms over the steps, training and validation in one panel.
+
+    Raises:
+        ValueError: the logs hold none of them.
+    """
+    panels = {name: [tag for tag in scalars if tag.rpartition("/")[2] == name] for name in _PANELS}
+    panels = {
+        name: [tag for tag in tags if not tag.startswith("effect/")]
+        for name, tags in panels.items()
+        if any(not tag.startswith("effect/") for tag in tags)
+    }
+    if not panels:
+        raise ValueError(f"the logs hold none of {', '.join(_PANELS)}; they hold {', '.join(scalars) or 'nothing'}")
+    rows = -(-len(panels) // 3)
+    with figure.new(7.4, 2.1 * rows) as drawing:
+        grid = drawing.subplots(rows, 3, squeeze=False).ravel()
+        for spare in grid[len(panels) :]:
+            spare.remove()
+        for axes, (name, tags) in zip(grid, panels.items(), strict=False):
+            for tag in tags:
+                validation = tag.startswith("val/")
+                steps, values = scalars[tag].T
+                axes.plot(
+                    steps,
+                    values,
+                    color=figure.COLOURS[1 if validation else 0],
+                    marker="." if validation else None,
+                    linewidth=1,
+                    label="validation" if validation else "training",
+                )
+            if name == "mean_squared" or (all(scalars[tag][:, 1].min() > 0 for tag in tags) and name == "kl"):
+                axes.set_yscale("log")
+            if len(tags) > 1:
+                axes.legend()
+            axes.set(title=_PANELS[name], xlabel="step")
+    return drawing
+
+
+def draw_kl(kl: Float[np.ndarray, " latent"], active: int) -> Figure:
+    """KL divergence of each latent dimension, sorted."""
+    with figure.new(7.4, 2.1) as drawing:
+        axes = drawing.subplots()
+        axes.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=1.0, color=figure.COLOURS[0])
+        axes.set(xlabel="latent dimension, sorted", ylabel="KL (nats)", xlim=(0.5, len(kl) + 0.5))
+        axes.set_title(f"{active} of {len(kl)} dimensions are active (variance of the mean above 0.01)")
+    return drawing
+
+
+def draw_reconstructions(
+    columns: dict[str, Float[np.ndarray, "clip bin frame"]],
+    names: Sequence[str],
+    experiment: Experiment,
+    unit: str,
+) -> Figure:
+    """Spectrograms, a row for each clip and a column for the input and each reconstruction of it."""
+    seconds = experiment.audio.clip_samples / experiment.audio.sample_rate
+    low, high = np.percentile(next(iter(columns.values())), [1, 99.8])
+    with figure.new(7.4, 1.45 * len(names) + 0.4) as drawing:
+        grid = drawing.subplots(len(names), len(columns), squeeze=False, sharex=True, sharey=True)
+        for column, (title, spectrograms) in enumerate(columns.items()):
+            grid[0, column].set_title(title)
+            grid[-1, column].set_xlabel("time (s)")
+            for row, axes in enumerate(grid[:, column]):
+                picture = axes.imshow(
+                    spectrograms[row],
+                    origin="lower",
+                    aspect="auto",
+                    cmap="magma",
+                    vmin=low,
+                    vmax=high,
+                    extent=(0, seconds, 0, experiment.bins),
+                    interpolation="nearest",
+                )
+        frequencies = _band_frequencies(experiment)
+        shown = np.array([hz for hz in (250, 1_000, 4_000, 16_000) if hz < frequencies[-1]])
+        places = 0.5 + np.interp(shown, frequencies, np.arange(experiment.bins))
+        for name, axes in zip(names, grid[:, 0], strict=True):
+            axes.set_ylabel(f"{name}\nfrequency (Hz)", fontsize=8)
+            axes.yaxis.set_major_locator(matplotlib.ticker.FixedLocator(places))
+            axes.yaxis.set_major_formatter(matplotlib.ticker.FixedFormatter([str(hz) for hz in shown]))
+        drawing.colorbar(picture, ax=grid, shrink=0.6, label=f"level ({unit})")
+    return drawing
+
+
+def _band_frequencies(experiment: Experiment) -> Float[np.ndarray, " bin"]:
+    rate, settings = experiment.audio.sample_rate, experiment.spectrogram
+    if settings.scale == "mel":
+        return librosa.mel_frequencies(settings.n_mels + 2, fmin=0, fmax=rate / 2)[1:-1]
+    return librosa.fft_frequencies(sr=rate, n_fft=settings.n_fft)

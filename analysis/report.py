@@ -1,0 +1,280 @@
+"""One self-contained page about a run: what it is, its figures beside baselines, its pictures, its sounds.
+
+    python -m analysis.report runs/demo
+    python -m analysis.report runs/demo --out demo.html
+
+Everything is measured on recordings that the run was not trained on. The figures go beside the page as
+NAME_figures.json.
+"""
+
+import dataclasses
+import datetime
+import io
+import json
+import math
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import soundfile
+import tyro
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+import configs
+from analysis import command_line, curves, effect_map, embed, figure, interpolate, pair_plot, scoreboard, umap_plot
+from jaxvae import atomic_file, audio, config, dataset, effects, inference, spectrogram
+
+_MAP_SETTINGS = 240
+_LATENT = "latent space"
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A drawn figure with what to say below it."""
+
+    title: str
+    caption: str
+    url: str
+
+
+def picture(title: str, caption: str, drawn: Figure) -> Picture:
+    """A figure as part of the page."""
+    return Picture(title, caption, figure.data_url(figure.png(drawn), "image/png"))
+
+
+def verdicts(figures: dict[str, Any]) -> list[str]:
+    """Sentences that say whether the latent space beats principal components, from the numbers alone."""
+    sentences = []
+    for protocol, words in (("random", "at random settings"), ("fixed", "with all settings at the middle")):
+        scores = figures["effect"][protocol]
+        baseline = _components(scores)
+        clips = scores[_LATENT]["clips"]
+        for probe, name in (("logistic", "logistic regression"), ("knn", "15 nearest neighbours")):
+            ours, theirs = scores[_LATENT][probe]["accuracy"], scores[baseline][probe]["accuracy"]
+            # Two shares of the same clips, taken as independent: too wide rather than too narrow.
+            error = math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / clips)
+            sentences.append(
+                f"Effect {words}, {name}: {ours:.1%} from the latent space, {theirs:.1%} from {baseline}, chance "
+                f"{scores[_LATENT]['chance']:.1%}. {_compared(ours - theirs, 2 * error, baseline)}"
+            )
+    r2 = mean_r2(figures)
+    baseline = _components(r2)
+    sentences.append(
+        f"Settings on unseen recordings, mean R² of ridge regressions: {r2[_LATENT]:.2f} from the latent space, "
+        f"{r2[baseline]:.2f} from {baseline}. "
+        + (
+            _compared(r2[_LATENT] - r2[baseline], 0.03, baseline)
+            if max(r2[_LATENT], r2[baseline]) > 0.03
+            else "Neither is better than answering the mean."
+        )
+    )
+    errors, unit = figures["reconstruction"]["rms_error"], figures["reconstruction"]["unit"]
+    baseline = _components(errors)
+    sentences.append(
+        f"Reconstruction of unseen clips: {errors[_LATENT]:.2f} {unit} root-mean-square error, {baseline} "
+        f"{errors[baseline]:.2f}, the mean of each band {errors['mean of each band']:.2f}. "
+        f"{_compared(errors[baseline] - errors[_LATENT], 0.02 * errors[baseline], baseline)}"
+    )
+    return sentences
+
+
+def _compared(advantage: float, margin: float, baseline: str) -> str:
+    if abs(advantage) <= margin:
+        return f"No clear difference to {baseline}."
+    return f"The latent space {'beats' if advantage > 0 else 'does NOT beat'} {baseline}."
+
+
+def _components(names: Any) -> str:
+    return next(name for name in names if name.startswith("PCA-"))
+
+
+def mean_r2(figures: dict[str, Any]) -> dict[str, float]:
+    """Mean R² over effects of the mean over their parameters, for each representation."""
+    tables = [list(parameters.values()) for parameters in figures["parameters"].values()]
+    return {
+        name: float(np.mean([np.mean([scores["r2"][name] for scores in table]) for table in tables]))
+        for name in tables[0][0]["r2"]
+    }
+
+
+def commands(run: Path, experiment: config.Experiment) -> list[str]:
+    """Command lines that train this run and draw its pictures."""
+    source = Path(configs.__file__).with_name(f"{experiment.name}.py")
+    train = f"python -m launch.train CONFIG --workdir {shlex.quote(str(run))}"
+    if source.is_file():
+        overrides = [line.split(": ", 1)[0] for line in config.differences(config.load(source), experiment)]
+        values = {name: _field(experiment, name) for name in overrides}
+        train = train.replace("CONFIG", f"configs/{source.name}") + "".join(
+            f" --{name.replace('_', '-')} {shlex.join(map(str, value if isinstance(value, tuple) else [value]))}"
+            for name, value in values.items()
+        )
+    run_name, first = shlex.quote(str(run)), experiment.data.effects[0]
+    return [
+        train,
+        f"python -m analysis.report {run_name}",
+        f"python -m analysis.umap_plot {run_name} --out effects.png",
+        f"python -m analysis.interpolate {run_name} --effect {first} --out paths.png",
+        f"python -m analysis.pair_plot {run_name} --effect {first} --out pairs.png",
+        f"tensorboard --logdir {run_name}",
+    ]
+
+
+def _field(experiment: config.Experiment, name: str) -> Any:
+    value: Any = experiment
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(samples, -1, 1), sample_rate, format="MP3")
+    return figure.data_url(buffer.getvalue(), "audio/mpeg")
+
+
+def _examples(
+    encoder: inference.Encoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
+) -> tuple[Figure, list[dict[str, str]]]:
+    """One test clip of each effect: its spectrogram and reconstructions, and how it sounds."""
+    experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
+    clips = np.array([np.flatnonzero(test.effect == index)[0] for index in range(len(kinds))])
+    wet, dry = audio.to_float(test.audio(clips)), test.dry(clips)
+    rebuilt = encoder.reconstruct(wet, rate)
+    mean, std = np.asarray(encoder.statistics.mean)[:, None], np.asarray(encoder.statistics.std)[:, None]
+    shown = {
+        "input": encoder.spectrogram(wet, rate),
+        "reconstruction": rebuilt,
+        f"PCA-{components.pca.n_components_}": components.reconstruct(wet, rate),
+    }
+    if unit == "dB":
+        shown = {name: values * std + mean for name, values in shown.items()}
+    names = [figure.short_name(kind.name) for kind in kinds]
+    drawn = curves.draw_reconstructions(shown, names, experiment, "dBFS" if unit == "dB" else unit)
+    decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, encoder.statistics)
+    sounds = []
+    for index, kind in enumerate(kinds):
+        settings = kind.settings(test.normalized[clips[index]])
+        units = {parameter.name: parameter.unit for parameter in kind.parameters}
+        sounds.append(
+            {
+                "effect": kind.name,
+                "settings": ", ".join(f"{name} {value:.3g} {units[name]}".strip() for name, value in settings.items()),
+                "dry": _sound(audio.set_peak(dry[index], dataset.WET_PEAK_DBFS), rate),
+                "wet": _sound(wet[index], rate),
+                "decoded": _sound(audio.set_peak(decoded[index], dataset.WET_PEAK_DBFS), rate),
+            }
+        )
+    return drawn, sounds
+
+
+def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[str, Any]]:
+    """The page and its figures."""
+    began = time.perf_counter()
+    encoder = inference.load(run)
+    experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
+    data = dataset.render(experiment)
+    test, kinds = data.split("test"), [effects.get(name) for name in encoder.effects]
+    figures, material = scoreboard.measure(encoder, data, kinds, sizes, seed)
+    posterior = encoder.posterior(audio.to_float(test.audio(np.arange(min(test.clips, 256)))), rate)
+    figures["latent"] = scoreboard.of_posterior(*posterior)
+
+    pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
+    kl = np.array(figures["latent"]["kl_per_dimension"])
+    pictures["run"] = [
+        picture(
+            "Training",
+            "From the TensorBoard logs. The validation figures hold no β.",
+            curves.draw_training(curves.read_scalars(run)),
+        ),
+        picture(
+            "KL divergence",
+            "Averaged over test clips.",
+            curves.draw_kl(kl, figures["latent"]["active_units"]),
+        ),
+    ]
+    unit = figures["reconstruction"]["unit"]
+    drawn, sounds = _examples(encoder, test, material.components, kinds, unit)
+    pictures["run"].append(picture("Reconstructions", "One unseen clip of each effect, at the posterior mean.", drawn))
+
+    figures["maps"] = {}
+    for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
+        kept = material.plan.effect < count
+        panels = {
+            f"{name}, {features.shape[1]} dimensions": material.plan.select(kept).labelled(features[kept], test)
+            for name, features in list(material.features.items())[:2]
+        }
+        names = tuple(kind.name for kind in kinds[:count])
+        drawn, scores = umap_plot.draw(panels, names, seed)
+        figures["maps"][str(count)] = {name: score._asdict() for name, score in scores.items()}
+        caption = (
+            "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
+        )
+        pictures["maps"].append(picture(f"{count} effects", caption, drawn))
+
+    clip = int(embed.draw_dry(test, sizes.path_clips, seed)[0])
+    figures["effects"] = {}
+    for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
+        name = drawn.effect.name
+        figures["effects"][name] = scoreboard.of_map(drawn)
+        grey = "Grey: the same clip at random settings."
+        pictures["effects"].append(picture(f"{name}: each parameter", grey, interpolate.draw_separate(drawn)))
+        if len(drawn.effect.parameters) > 1:
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, interpolate.draw_joint(drawn)))
+            caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
+            caption += "ordered by that parameter; mixed colours: it is not."
+            pictures["effects"].append(picture(f"{name}: domain colouring", caption, pair_plot.draw(drawn)))
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    page = template.render(
+        experiment=experiment,
+        data=data,
+        kinds=kinds,
+        config=json.dumps(config.to_dict(experiment), indent=1),
+        commands=commands(run, experiment),
+        date=datetime.date.today().isoformat(),
+        figures=figures,
+        mean_r2=mean_r2(figures),
+        verdicts=verdicts(figures),
+        pictures=pictures,
+        sounds=sounds,
+        clip=clip,
+        recording=data.recordings[int(test.recording[clip])],
+        seconds=time.perf_counter() - began,
+    )
+    return page, figures
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to report on."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a trained run."""
+    out: Path | None = None
+    """The page to write; none means report.html in the run's folder."""
+    sizes: scoreboard.Sizes = dataclasses.field(default_factory=scoreboard.Sizes)
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    """Measure, draw and write the page and its figures."""
+    out = options.run / "report.html" if options.out is None else options.out
+    page, figures = build(options.run, options.sizes, options.seed)
+    beside = out.with_name(f"{out.stem}_figures.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in ((beside, json.dumps(figures, indent=1)), (out, page)):
+        with atomic_file.write(path) as file:
+            file.write(text.encode())
+    for sentence in verdicts(figures):
+        print(sentence)
+    print(f"wrote {out} ({len(page) / 2**20:.1f} MB) and {beside}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)

@@ -1,0 +1,372 @@
+"""Analysis of a run: rendered settings to features, features to pictures, and the whole page."""
+
+import dataclasses
+import functools
+import io
+import json
+import re
+
+import jax
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
+
+from analysis import baselines, effect_map, embed, figure, interpolate, pair_plot, report, scoreboard, umap_plot
+from jaxvae import audio, config, dataset, effects, inference, spectrogram, train_state
+from jaxvae.optimizer import hyperparams
+from jaxvae.summaries import Summaries
+from jaxvae.vae import VAE
+
+real_umap = umap_plot.fit
+
+
+@pytest.fixture(scope="module")
+def data(tiny):
+    return dataset.render(dataclasses.replace(tiny, name="analysed"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def fresh(data):
+    """Makes encoders with fresh weights: what is tested here does not depend on training."""
+    wet = data.split("train").audio(np.arange(24))
+    statistics = spectrogram.statistics([wet], data.experiment.audio, data.experiment.spectrogram)
+    model, experiment = VAE(data.experiment.model), data.experiment
+    create = jax.jit(functools.partial(train_state.create, model=model, bins=experiment.bins, frames=experiment.frames))
+
+    def make(seed):
+        state = create(hyperparams(experiment)._replace(seed=jax.numpy.asarray(seed)))
+        return inference.Encoder(experiment, statistics, state)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def encoder(fresh):
+    return fresh(0)
+
+
+@pytest.fixture(scope="module")
+def kinds(data):
+    return list(data.effects)
+
+
+@pytest.fixture(scope="module")
+def quick_map():
+    """Principal components in the place of UMAP, which compiles for seconds; UMAP itself has a test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn(encoder, data, quick_map):
+    """A map of Delay and its paths."""
+    kinds = [effects.get("pedalboard/Delay")]
+    (one,) = effect_map.fit(encoder, data.split("test"), kinds, clip=0, settings=60, steps=10)
+    return one
+
+
+def pixels(drawing):
+    image = Image.open(io.BytesIO(figure.png(drawing)))
+    return np.asarray(image.convert("RGB"))
+
+
+# Settings
+
+
+def test_every_effect_meets_the_same_dry_clips(data, kinds):
+    dry = embed.draw_dry(data.split("test"), 5, seed=0)
+    for plan in (embed.random_settings(kinds, dry, seed=0), embed.fixed_settings(kinds, dry)):
+        for index, kind in enumerate(kinds):
+            own = plan.effect == index
+            np.testing.assert_array_equal(plan.dry[own], dry)
+            assert np.isfinite(plan.normalized[own, : len(kind.parameters)]).all()
+            assert np.isnan(plan.normalized[own, len(kind.parameters) :]).all()
+
+
+def test_dry_clips_repeat_only_after_all_have_come(data):
+    split = data.split("test")
+    drawn = embed.draw_dry(split, 2 * split.clips, seed=3)
+    assert sorted(drawn[: split.clips]) == list(range(split.clips)) == sorted(drawn[split.clips :])
+    assert (embed.draw_dry(split, 5, seed=3) == embed.draw_dry(split, 5, seed=3)).all()
+
+
+def test_fixed_settings_are_the_middle_and_random_ones_fill_the_range(kinds):
+    fixed = embed.fixed_settings(kinds, np.arange(4)).normalized
+    drawn = embed.random_settings(kinds, np.arange(500), seed=0).normalized
+    assert (fixed[~np.isnan(fixed)] == 0.5).all()
+    assert np.nanmean(drawn) == pytest.approx(0.5, abs=0.03)
+    assert np.nanmin(drawn) < 0.01 and np.nanmax(drawn) > 0.99
+
+
+def test_a_sweep_moves_one_parameter_over_its_whole_range(kinds):
+    plan = embed.sweep_settings(kinds, np.array([3, 1]), steps=7)
+    assert len(plan.effect) == sum(len(kind.parameters) for kind in kinds) * 2 * 7
+    for index, kind in enumerate(kinds):
+        for moving in range(len(kind.parameters)):
+            for clip in (3, 1):
+                rows = (plan.effect == index) & (plan.moving == moving) & (plan.dry == clip)
+                np.testing.assert_allclose(plan.normalized[rows, moving], np.linspace(0, 1, 7), atol=1e-6)
+                others = np.delete(plan.normalized[rows, : len(kind.parameters)], moving, axis=1)
+                assert (others == 0.5).all()
+
+
+# Features
+
+
+def test_features_belong_to_the_rendered_settings(data, kinds, monkeypatch):
+    monkeypatch.setattr(embed, "_CHUNK", 3)  # several chunks, the last one short
+    split, rate = data.split("test"), data.experiment.audio.sample_rate
+    plan = embed.random_settings(kinds, np.array([2, 0, 5, 2]), seed=1)
+    kept, features = embed.represent(plan, split, rate, {"first": lambda wet: wet[:, 200:210]})
+    assert len(kept.effect) == len(plan.effect)
+    for row in range(len(plan.effect)):
+        kind = kinds[plan.effect[row]]
+        wet = kind.render(split.dry(plan.dry[row : row + 1])[0], kind.settings(plan.normalized[row]), rate)
+        np.testing.assert_array_equal(features["first"][row], wet[200:210])
+    labelled = kept.labelled(features["first"], split)
+    np.testing.assert_array_equal(labelled.recording, split.recording[[2, 0, 5, 2] * 2])
+
+
+def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monkeypatch, caplog):
+    def some_unusable(chosen, dry, normalized, sample_rate):
+        wet = dry.copy()
+        wet[0], wet[1, 5], wet[2] = 0.0, np.nan, 1e6
+        return wet
+
+    monkeypatch.setattr(effects, "render_many", some_unusable)
+    plan = embed.fixed_settings(kinds, np.arange(4))
+    kept, features = embed.represent(plan, data.split("test"), 8_000, {"peak": lambda wet: np.abs(wet).max(1)[:, None]})
+    assert len(kept.effect) == len(features["peak"]) == 5
+    np.testing.assert_array_equal(kept.dry, [3, 0, 1, 2, 3])
+    assert np.isfinite(features["peak"]).all()
+    assert "3 of 8 renders left out" in caplog.text
+
+
+def test_nothing_audible_is_an_error(data, kinds, monkeypatch):
+    monkeypatch.setattr(effects, "render_many", lambda chosen, dry, normalized, sample_rate: 0 * dry)
+    with pytest.raises(ValueError, match="all 4 renders are silent"):
+        embed.represent(embed.fixed_settings(kinds, np.arange(2)), data.split("test"), 8_000, {})
+
+
+def test_an_embedding_survives_its_file(encoder, data, kinds, tmp_path):
+    split = data.split("test")
+    written = embed.embed(encoder, split, "test", embed.random_settings(kinds, np.arange(3), seed=0))
+    written.save(tmp_path / "folder" / "embedding.npz")
+    read = embed.Embedding.load(tmp_path / "folder" / "embedding.npz")
+    for field in dataclasses.fields(embed.Embedding):
+        first, second = getattr(written, field.name), getattr(read, field.name)
+        if isinstance(first, np.ndarray):
+            np.testing.assert_array_equal(first, second)
+            assert first.dtype == second.dtype
+        else:
+            assert first == second
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["embedding.npz"]
+    wet = kinds[0].render(split.dry(np.array([1]))[0], kinds[0].settings(written.normalized[1]), 8_000)
+    np.testing.assert_allclose(written.mean[1], encoder.embed(wet, 8_000)[0], atol=1e-5)
+
+
+# Baselines
+
+
+def test_principal_components_are_the_best_linear_code_of_their_clips(encoder, data):
+    train = data.split("train")
+    wet = audio.to_float(train.audio(np.arange(24)))
+    components = baselines.principal_components(encoder, train, 6)
+    truth = encoder.spectrogram(wet, 8_000).reshape(24, -1)
+    rebuilt = components.reconstruct(wet, 8_000).reshape(24, -1)
+    singular = np.linalg.svd(truth - truth.mean(axis=0), compute_uv=False)
+    assert np.sum((truth - rebuilt) ** 2) == pytest.approx(np.sum(singular[6:] ** 2), rel=1e-3)
+    code = components.embed(wet, 8_000)
+    assert spearmanr(pdist(code), pdist(rebuilt)).statistic > 0.9999  # an isometry of what it keeps
+    with pytest.raises(ValueError, match=r"25 components .* 24 clips"):
+        baselines.principal_components(encoder, train, 25)
+
+
+def test_mfcc_statistics_change_with_the_sound_but_hardly_with_its_position():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=65_536).astype(np.float32)
+    low = np.convolve(noise, np.ones(20) / 20, "same").astype(np.float32)
+    features = baselines.mfcc_statistics(np.stack([noise, np.roll(noise, 20_480), low]), 8_000)
+    assert features.shape == (3, 80)
+    assert np.linalg.norm(features[0] - features[2]) > 20 * np.linalg.norm(features[0] - features[1])
+
+
+# Maps and pictures
+
+
+def test_a_map_of_one_recording_has_no_neighbour_figure():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 3))
+    scores = umap_plot.figures(features[:, :2], features, np.arange(40) % 2, np.zeros(40, int))
+    assert scores.knn is None
+    assert scores.trustworthiness > 0.5
+
+
+def test_a_seeded_map_is_reproducible_and_keeps_groups_apart():
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1, 2], 40)
+    features = (rng.normal(size=(120, 8)) + 20 * np.eye(8)[group]).astype(np.float32)
+    first = real_umap(features, seed=1)
+    np.testing.assert_array_equal(first, real_umap(features, seed=1))
+    scores = umap_plot.figures(first, features, group, np.arange(120) % 6)
+    assert scores.knn == 1.0
+    assert scores.silhouette > 0.5
+    assert scores.trustworthiness > 0.8
+    shuffled = umap_plot.figures(first, features, rng.permutation(group), np.arange(120) % 6)
+    assert shuffled.knn < 0.6
+
+
+def test_paths_hold_every_setting_in_order(drawn):
+    assert drawn.cloud.sum() == 60
+    for index, parameter in enumerate(drawn.effect.parameters):
+        values = drawn.physical(index, drawn.path(index))
+        assert len(values) == 10
+        assert (np.diff(values) > 0).all()
+        np.testing.assert_allclose(values[[0, -1]], [parameter.minimum, parameter.maximum])
+
+
+def test_pictures_are_sharp_and_leave_no_setting_behind(drawn, tmp_path):
+    before = dict(matplotlib.rcParams)
+    for drawing in (interpolate.draw_separate(drawn), interpolate.draw_joint(drawn), pair_plot.draw(drawn)):
+        picture = pixels(drawing)
+        assert min(picture.shape[:2]) >= 400
+        assert (picture != 255).any(axis=2).mean() > 0.02
+        edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+        assert (edge == 255).all(), "something is cut at the edge"
+    assert dict(matplotlib.rcParams) == before
+    figure.save(interpolate.draw_joint(drawn), tmp_path / "joint.png")
+    with Image.open(tmp_path / "joint.png") as image:
+        assert image.info["dpi"][0] == pytest.approx(160, abs=1)
+
+
+def test_an_effect_with_one_parameter_has_no_pairs(drawn):
+    lone = dataclasses.replace(drawn, effect=effects.get("pedalboard/Distortion"))
+    with pytest.raises(ValueError, match="Distortion has one parameter"):
+        pair_plot.draw(lone)
+
+
+def test_map_figure_reads_a_parameter_that_orders_the_map(drawn):
+    position = drawn.normalized[:, :2].astype(np.float32)
+    ordered = dataclasses.replace(drawn, position=position)
+    first, second, third = pair_plot.r2_from_map(ordered)
+    assert first > 0.4 and second > 0.4
+    assert third < 0.1
+
+
+def test_colours_of_the_plane_are_different_even_without_red_and_green():
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0.5]], float)
+    colours = figure.plane_colours(corners)
+    assert ((colours >= 0) & (colours <= 1)).all()
+    luminance = colours @ [0.2126, 0.7152, 0.0722]
+    blue_yellow = colours[:, 2] - colours[:, :2].mean(axis=1)
+    assert pdist(np.stack([luminance, blue_yellow], axis=1)).min() > 0.1
+
+
+def test_effects_have_styles_of_their_own():
+    styles = {tuple(figure.effect_style(index).values()) for index in range(50)}
+    assert len(styles) == 50
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def page(encoder, fresh, data, quick_map, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    log = Summaries(run)
+    for step in (1, 2, 3):
+        log.scalars(step, {"train/loss": 10.0 / step, "train/beta": 0.1 * step, "val/mean_squared": 1.0 / step})
+    log.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "load", lambda path, step=None: encoder)
+        patch.setattr(inference, "untrained", lambda encoder, seed: fresh(seed + 1))
+        patch.setattr(report, "_MAP_SETTINGS", 40)
+        sizes = scoreboard.Sizes(train_clips=16, test_clips=16, path_clips=2, path_steps=5, components=8)
+        text, figures = report.build(run, sizes)
+    return text, figures
+
+
+def test_the_page_stands_alone(page):
+    text, _ = page
+    addresses = re.findall(r'(?:src|href)="([^"]{0,40})', text)
+    assert len(addresses) > 5
+    assert all(address.startswith(("data:image/png;base64,", "data:audio/mpeg;base64,")) for address in addresses)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
+    assert not re.search(r"\bnan\b|\bNone\b|{{|{%", re.sub(r'"data:[^"]*"|<pre>.*?</pre>', "", text, flags=re.DOTALL))
+
+
+def test_the_page_shows_every_baseline_and_sentence(page):
+    text, figures = page
+    assert list(figures["effect"]["random"]) == [
+        "latent space",
+        "PCA-8",
+        "random encoder",
+        "MFCC statistics",
+        "constant",
+    ]
+    for name in figures["effect"]["random"]:
+        assert f"<td>{name}</td>" in text
+    for sentence in report.verdicts(figures):
+        assert sentence in text
+    json.dumps(figures, allow_nan=False)
+
+
+def test_constant_baseline_is_at_chance(page):
+    _, figures = page
+    constant = figures["effect"]["random"]["constant"]
+    assert constant["logistic"]["accuracy"] == constant["chance"] == pytest.approx(0.5, abs=0.01)
+    assert report.mean_r2(figures)["constant"] == pytest.approx(0.0, abs=0.3)  # eight clips
+
+
+def test_reconstruction_error_of_the_band_mean_is_the_spread_of_the_spectrogram(page, encoder, data):
+    _, figures = page
+    wet = audio.to_float(data.split("test").audio(np.arange(8)))
+    level = spectrogram.level(wet, data.experiment.audio, data.experiment.spectrogram)
+    train = audio.to_float(data.split("train").audio(np.arange(24)))
+    mean = np.mean(spectrogram.level(train, data.experiment.audio, data.experiment.spectrogram), axis=(0, 2))
+    expected = np.sqrt(np.mean((np.asarray(level) - mean[None, :, None]) ** 2))
+    assert figures["reconstruction"]["unit"] == "dB"
+    assert figures["reconstruction"]["rms_error"]["mean of each band"] == pytest.approx(expected, rel=0.02)
+
+
+def scored(latent, components, clips=600):
+    """Figures with one accuracy, R² and error for the latent space and one for the components."""
+    both = dict(zip(("latent space", "PCA-128"), (latent, components), strict=True))
+    effect = {
+        name: {probe: {"accuracy": value} for probe in ("logistic", "knn")} | {"clips": clips, "chance": 0.5}
+        for name, value in both.items()
+    }
+    return {
+        "effect": {"random": effect, "fixed": effect},
+        "parameters": {"mda/Delay": {"feedback": {"r2": both}}},
+        "reconstruction": {
+            "unit": "dB",
+            "rms_error": {name: 10 * (1 - value) for name, value in both.items()} | {"mean of each band": 20.0},
+        },
+    }
+
+
+def test_verdicts_follow_the_numbers():
+    assert all("The latent space beats PCA-128" in sentence for sentence in report.verdicts(scored(0.9, 0.6)))
+    assert all("does NOT beat PCA-128" in sentence for sentence in report.verdicts(scored(0.6, 0.9)))
+    assert all("No clear difference" in sentence for sentence in report.verdicts(scored(0.801, 0.8)))
+    noisy = report.verdicts(scored(0.85, 0.8, clips=40))  # two of forty clips
+    assert "No clear difference" in noisy[0]
+
+
+def test_commands_repeat_the_overrides_of_a_config(tmp_path):
+    demo = config.load(report.Path(report.configs.__file__).with_name("demo.py"))
+    changed = dataclasses.replace(
+        demo,
+        model=dataclasses.replace(demo.model, latent_dim=32),
+        data=dataclasses.replace(demo.data, audio=("my loops", "speech")),
+    )
+    train = report.commands(tmp_path / "my run", changed)[0]
+    assert train.startswith("python -m launch.train configs/demo.py --workdir '")
+    assert "--model.latent-dim 32" in train
+    assert "--data.audio 'my loops' speech" in train
