@@ -308,7 +308,9 @@ class PatchDecoder(nn.Module):
         rows, columns = math.ceil(bins / 16), math.ceil(frames / 8)
         x = nn.Dense(rows * columns * 32 * self.width)(z).reshape(-1, rows * columns, 32 * self.width)
         x = Mixer(128 * self.width)(nn.Dense(128 * self.width)(x))
-        x = nn.Dense(4 * 64 * self.width)(nn.RMSNorm(use_scale=False)(x)).reshape(-1, rows, columns, 4 * 64 * self.width)
+        x = nn.Dense(4 * 64 * self.width)(nn.RMSNorm(use_scale=False)(x)).reshape(
+            -1, rows, columns, 4 * 64 * self.width
+        )
         x = Residual(64 * self.width)(_unpatches(x, 2, 2))
         return _unpatches(nn.Dense(32)(nn.RMSNorm(use_scale=False)(x)), 8, 4)[..., 0]
 

@@ -1,0 +1,128 @@
+"""Training throughput of every backbone and of the seed's network in PyTorch, interleaved in one run.
+
+python -m analysis.benchmark.network [--calls 20] [--batch-size 48] [--bins 128] [--frames 129]
+
+A table: clips per second (the median call), the ratio to PyTorch by wall time and by the processor's time (which other
+programs on the machine disturb less), how much the calls of one network vary, and its size. A call is one step of Adam
+on spectrograms that are ready. Needs the extra `benchmark`. On a machine that others use, pin it to one core (`taskset
+-c 0 python -m ...`): PyTorch's threads spin while they wait for one another, and lose far more than JAX's when displaced.
+"""
+
+import argparse
+import functools
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import NamedTuple, get_args, get_type_hints
+
+import jax
+import numpy as np
+import torch
+
+from analysis.benchmark import torch_seed
+from jaxvae import train_state
+from jaxvae.config import Experiment, Model
+from jaxvae.optimizer import hyperparams
+from jaxvae.vae import VAE
+from jaxvae.vae_steps import train_step
+
+TWIN = "seed in PyTorch"
+BACKBONES: tuple[str, ...] = get_args(get_type_hints(Model)["backbone"])
+
+
+class Timing(NamedTuple):
+    """Seconds of each call, and what was called."""
+
+    parameters: int
+    wall: np.ndarray
+    processor: np.ndarray
+
+
+def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Callable[[], None], int]:
+    """One training step of a backbone, as a function without arguments, and its number of parameters."""
+    experiment = Experiment("benchmark", model=Model(backbone))
+    model, numbers = VAE(experiment.model), hyperparams(experiment)
+    state = train_state.create(numbers, model, bins, frames)
+    spectrogram = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
+    step = jax.jit(
+        functools.partial(train_step, model=model, objective=experiment.objective, steps_per_epoch=100),
+        donate_argnums=0,
+    )
+
+    def call() -> None:
+        nonlocal state
+        state, metrics = step(state, numbers, spectrogram)
+        jax.block_until_ready((state.params, metrics))
+
+    return call, sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def torch_step(batch_size: int, bins: int, frames: int, latent_dim: int) -> tuple[Callable[[], None], int]:
+    """The same of the seed's network in PyTorch, eager, on the next sizes that are 16 m + 1."""
+    bins, frames = (-(-(size - 1) // 16) * 16 + 1 for size in (bins, frames))
+    model = torch_seed.Autoencoder(bins, frames, latent_dim)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
+    spectrogram = torch.randn(batch_size, 1, bins, frames)
+
+    def call() -> None:
+        torch_seed.train_step(model, optimizer, spectrogram, torch.randn(batch_size, latent_dim), beta=1e-3)
+
+    return call, sum(parameter.numel() for parameter in model.parameters())
+
+
+def measure(networks: dict[str, tuple[Callable[[], None], int]], calls: int) -> dict[str, Timing]:
+    """Timings of all networks, one call of each in turn, after one call of each that is not counted (it compiles)."""
+    for call, _ in networks.values():
+        call()
+    seconds = np.zeros((2, len(networks), calls))
+    for round_ in range(calls):
+        for index, (call, _) in enumerate(networks.values()):
+            wall, processor = time.perf_counter(), time.process_time()
+            call()
+            seconds[:, index, round_] = time.perf_counter() - wall, time.process_time() - processor
+    return {
+        name: Timing(parameters, *seconds[:, index]) for index, (name, (_, parameters)) in enumerate(networks.items())
+    }
+
+
+def table(timings: dict[str, Timing], batch_size: int) -> str:
+    """The timings as a table in Markdown; a ratio above 1 is faster than PyTorch."""
+    lines = [
+        "| network | clips/s | against PyTorch: wall | processor | calls, 10th to 90th percentile | parameters |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, timing in timings.items():
+        # A ratio of neighbouring calls, so that load which comes and goes falls on both.
+        wall = np.median(timings[TWIN].wall / timing.wall)
+        processor = np.median(timings[TWIN].processor / timing.processor)
+        low, high = np.percentile(timing.wall / np.median(timing.wall), [10, 90])
+        lines.append(
+            f"| {name} | {batch_size / np.median(timing.wall):.1f} | {wall:.2f} | {processor:.2f} "
+            f"| {low:.2f} to {high:.2f} | {timing.parameters / 1e6:.2f} M |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    default = Experiment("benchmark")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--calls", type=int, default=20, help="timed calls of each network")
+    parser.add_argument("--batch-size", type=int, default=default.train.batch_size)
+    parser.add_argument("--bins", type=int, default=default.bins)
+    parser.add_argument("--frames", type=int, default=default.frames)
+    arguments = parser.parse_args()
+    shape = arguments.batch_size, arguments.bins, arguments.frames
+    networks = {TWIN: torch_step(*shape, default.model.latent_dim)}
+    networks |= {backbone: jax_step(backbone, *shape) for backbone in BACKBONES}
+    device = jax.devices()[0]
+    print(
+        f"batch {shape[0]}, spectrogram {shape[1]} x {shape[2]}, latent {default.model.latent_dim}; "
+        f"jax {jax.__version__} on {device.platform} ({device.device_kind}), torch {torch.__version__} on "
+        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, {os.cpu_count()} cores"
+    )
+    print(table(measure(networks, arguments.calls), arguments.batch_size))
+
+
+if __name__ == "__main__":
+    main()
