@@ -5,7 +5,7 @@ python -m analysis.benchmark.network [--calls 20] [--batch-size 48] [--bins 128]
 A table: clips per second (the median call), the ratio to PyTorch by wall time and by the processor's time (which other
 programs on the machine disturb less), how much the calls of one network vary, and its size. A call is one step of Adam
 on spectrograms that are ready. Needs the extra `benchmark`. On a machine that others use, pin it to one core (`taskset
--c 0 python -m ...`): PyTorch's threads spin while they wait for one another, and lose far more than JAX's when displaced.
+-c 0 python -m ...`): PyTorch's threads spin while they wait for one another, and lose more than JAX's when displaced.
 """
 
 import argparse
