@@ -141,7 +141,7 @@ def statistics(
 ) -> Statistics:
     """Mean and standard deviation of each bin's level over batches of audio, read once and summed in float64.
 
-    The deviation of a bin is at least a tenth of the bins' average, so that a bin which hardly varies in the training
+    The deviation of a bin is at least a tenth of the largest, so that a bin which hardly varies in the training
     set does not drown the others elsewhere. When normalisation is per clip, all bins share one mean and deviation,
     which is what `invert` needs. Raises ValueError when there is no audio, or none that varies.
     """
@@ -160,7 +160,7 @@ def statistics(
     std = np.sqrt(np.maximum(square - mean**2, 0.0))
     if not std.mean() > 0:
         raise ValueError(f"the levels of {count} frames are all equal or not finite; is the audio silent?")
-    return Statistics(mean.astype(np.float32), np.maximum(std, 0.1 * std.mean()).astype(np.float32))
+    return Statistics(mean.astype(np.float32), np.maximum(std, 0.1 * std.max()).astype(np.float32))
 
 
 def _spread(weights: np.ndarray, bands: np.ndarray, iterations: int = 30) -> np.ndarray:
