@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 
 from jaxvae import audio, dataset, inference
 
+_FIT_CLIPS = 1_500
 _FIT_BYTES = 2**29  # spectrograms that the components are fitted on; the fit takes about three times as much memory
 
 
@@ -53,13 +54,13 @@ class PrincipalComponents:
 def principal_components(
     encoder: inference.Encoder, train: dataset.Split, components: int = 128, seed: int = 0
 ) -> PrincipalComponents:
-    """Components of clips that the encoder was trained on, a random 512 MB of spectrograms at most.
+    """Components of clips that the encoder was trained on, 1,500 at random, or as many as 512 MB hold.
 
     Raises:
         ValueError: there are fewer training clips than components.
     """
     experiment = encoder.experiment
-    clips = min(train.clips, 2_000, _FIT_BYTES // (4 * experiment.bins * experiment.frames))
+    clips = min(train.clips, _FIT_CLIPS, _FIT_BYTES // (4 * experiment.bins * experiment.frames))
     if clips < components:
         raise ValueError(f"{components} components cannot be fitted on {clips} clips; use at most {clips}")
     chosen = np.sort(np.random.default_rng(seed).choice(train.clips, clips, replace=False))
@@ -67,7 +68,7 @@ def principal_components(
     for part in np.array_split(np.arange(clips), -(-clips // 128)):
         wet = audio.to_float(train.audio(chosen[part]))
         spectrograms[part] = _flat(encoder.spectrogram(wet, experiment.audio.sample_rate))
-    pca = PCA(components, svd_solver="randomized", iterated_power=3, random_state=seed).fit(spectrograms)
+    pca = PCA(components, svd_solver="randomized", iterated_power=2, random_state=seed).fit(spectrograms)
     return PrincipalComponents(encoder, pca)
 
 

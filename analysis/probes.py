@@ -81,7 +81,7 @@ def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classi
     classifiers = {
         "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000)),
         "knn": make_pipeline(StandardScaler(with_std=False), KNeighborsClassifier(NEIGHBOURS, metric="cosine")),
-        "forest": RandomForestClassifier(200, random_state=seed, n_jobs=-1),
+        "forest": RandomForestClassifier(100, random_state=seed, n_jobs=-1),
     }
     effects = np.unique(train.effect)
     most_frequent = effects[np.argmax(np.bincount(train.effect)[effects])]
@@ -151,8 +151,9 @@ def _ridge(train, targets, groups, test) -> np.ndarray:
     """Predictions (clip, target) for `test`; each target has the penalty with the least cross-validated error."""
     errors = np.zeros((len(ALPHAS), targets.shape[1]))
     count = len(np.unique(groups))
-    folds = GroupKFold(min(5, count)) if count > 1 else KFold(5)  # of one recording, only the penalty suffers
-    for fit, held in folds.split(train, groups=groups):
+    # With one recording the folds can only keep clips apart; the penalty suffers, the test is as unseen as ever.
+    folds = GroupKFold(min(5, count)).split(train, groups=groups) if count > 1 else KFold(5).split(train)
+    for fit, held in folds:
         errors += np.sum((_ridge_path(train[fit], targets[fit], train[held]) - targets[held]) ** 2, axis=1)
     return _ridge_path(train, targets, test)[errors.argmin(axis=0), :, np.arange(targets.shape[1])].T
 
@@ -160,14 +161,13 @@ def _ridge(train, targets, groups, test) -> np.ndarray:
 def _ridge_path(train, targets, test) -> np.ndarray:
     """Predictions (penalty, clip, target) of ridge regressions on standardised features.
 
-    One singular value decomposition serves all penalties, which is why this is not scikit-learn's.
+    One eigendecomposition serves all penalties, which is why this is not scikit-learn's.
     """
     scaler = StandardScaler().fit(train)
-    left, singular, right = np.linalg.svd(scaler.transform(train), full_matrices=False)
-    mean = targets.mean(axis=0)
-    projected, onto = left.T @ (targets - mean), scaler.transform(test) @ right.T
-    shrunk = singular / (singular**2 + ALPHAS[:, None])
-    return mean + (onto * shrunk[:, None]) @ projected
+    x, mean = scaler.transform(train).astype(np.float64), targets.mean(axis=0)
+    squares, axes = np.linalg.eigh(x.T @ x)
+    projected, onto = axes.T @ (x.T @ (targets - mean)), scaler.transform(test) @ axes
+    return mean + (onto / (squares + ALPHAS[:, None])[:, None]) @ projected
 
 
 def _score(constant, predicted, truth) -> list[Regression]:

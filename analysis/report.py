@@ -60,6 +60,7 @@ def verdicts(figures: dict[str, Any]) -> list[str]:
             sentences.append(
                 f"Effect {words}, {name}: {ours:.1%} from the latent space, {theirs:.1%} from {baseline}, chance "
                 f"{scores[_LATENT]['chance']:.1%}. {_compared(ours - theirs, 2 * error, baseline)}"
+                + _surpassed({name: score[probe]["accuracy"] for name, score in scores.items()}, baseline)
             )
     r2 = mean_r2(figures)
     baseline = _components(r2)
@@ -86,6 +87,12 @@ def _compared(advantage: float, margin: float, baseline: str) -> str:
     if abs(advantage) <= margin:
         return f"No clear difference to {baseline}."
     return f"The latent space {'beats' if advantage > 0 else 'does NOT beat'} {baseline}."
+
+
+def _surpassed(accuracies: dict[str, float], baseline: str) -> str:
+    """What is to be said when another baseline is the best of all."""
+    best = max(accuracies, key=lambda name: accuracies[name])
+    return "" if best in (_LATENT, baseline) else f" Best of all: {best}, {accuracies[best]:.1%}."
 
 
 def _components(names: Any) -> str:
@@ -162,7 +169,7 @@ def _examples(
         sounds.append(
             {
                 "effect": kind.name,
-                "settings": ", ".join(f"{name} {value:.3g} {units[name]}".strip() for name, value in settings.items()),
+                "settings": ", ".join(f"{name} {value:.4g} {units[name]}".strip() for name, value in settings.items()),
                 "dry": _sound(audio.set_peak(dry[index], dataset.WET_PEAK_DBFS), rate),
                 "wet": _sound(wet[index], rate),
                 "decoded": _sound(audio.set_peak(decoded[index], dataset.WET_PEAK_DBFS), rate),

@@ -180,7 +180,7 @@ def test_principal_components_are_the_best_linear_code_of_their_clips(encoder, d
     truth = encoder.spectrogram(wet, 8_000).reshape(24, -1)
     rebuilt = components.reconstruct(wet, 8_000).reshape(24, -1)
     singular = np.linalg.svd(truth - truth.mean(axis=0), compute_uv=False)
-    assert np.sum((truth - rebuilt) ** 2) == pytest.approx(np.sum(singular[6:] ** 2), rel=1e-3)
+    assert np.sum((truth - rebuilt) ** 2) == pytest.approx(np.sum(singular[6:] ** 2), rel=1e-2)
     code = components.embed(wet, 8_000)
     assert spearmanr(pdist(code), pdist(rebuilt)).statistic > 0.9999  # an isometry of what it keeps
     with pytest.raises(ValueError, match=r"25 components .* 24 clips"):
@@ -265,6 +265,7 @@ def test_colours_of_the_plane_are_different_even_without_red_and_green():
     luminance = colours @ [0.2126, 0.7152, 0.0722]
     blue_yellow = colours[:, 2] - colours[:, :2].mean(axis=1)
     assert pdist(np.stack([luminance, blue_yellow], axis=1)).min() > 0.1
+    assert luminance[2:4].min() > luminance[:2].max() + 0.3
 
 
 def test_effects_have_styles_of_their_own():
@@ -357,6 +358,14 @@ def test_verdicts_follow_the_numbers():
     assert all("No clear difference" in sentence for sentence in report.verdicts(scored(0.801, 0.8)))
     noisy = report.verdicts(scored(0.85, 0.8, clips=40))  # two of forty clips
     assert "No clear difference" in noisy[0]
+
+
+def test_verdicts_name_a_baseline_that_is_best_of_all():
+    figures = scored(0.8, 0.7)
+    assert "Best of all" not in report.verdicts(figures)[0]
+    figures["effect"]["random"]["MFCC statistics"] = {"logistic": {"accuracy": 0.9}, "knn": {"accuracy": 0.1}}
+    assert report.verdicts(figures)[0].endswith("Best of all: MFCC statistics, 90.0%.")
+    assert "Best of all" not in report.verdicts(figures)[1]
 
 
 def test_commands_repeat_the_overrides_of_a_config(tmp_path):
