@@ -160,8 +160,11 @@ def load(workdir: str | Path, step: int | None = None) -> Encoder:
 def untrained(encoder: Encoder, seed: int = 0) -> Encoder:
     """An encoder of the same shape with fresh weights: the random-encoder baseline."""
     experiment = encoder.experiment
+    create = functools.partial(
+        train_state.create, model=VAE(experiment.model), bins=experiment.bins, frames=experiment.frames
+    )
     numbers = hyperparams(experiment)._replace(seed=jnp.asarray(seed))
-    state = train_state.create(numbers, VAE(experiment.model), experiment.bins, experiment.frames)
+    state = jax.jit(create, compiler_options=train_state.RUN_ONCE)(numbers)
     return dataclasses.replace(encoder, state=state)
 
 

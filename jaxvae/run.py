@@ -11,15 +11,18 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from jaxvae import config, dataset, losses, spectrogram, train_state
+from jaxvae.audio import to_float
 from jaxvae.checkpoints import CheckpointError, Checkpoints
-from jaxvae.optimizer import hyperparams
+from jaxvae.feed import Feed
+from jaxvae.optimizer import Hyperparams, hyperparams
 from jaxvae.spectrogram import Statistics
 from jaxvae.summaries import Summaries
+from jaxvae.train_state import TrainState
 from jaxvae.vae import VAE
-from jaxvae.vae_steps import eval_step, train_step
+from jaxvae.vae_steps import Metrics, eval_step, train_step
 
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
@@ -52,7 +55,7 @@ class Run:
         self.hyperparams = hyperparams(experiment)
         create = functools.partial(train_state.create, model=self.model, bins=experiment.bins, frames=experiment.frames)
         if record is None:
-            self.state = jax.jit(create)(self.hyperparams)
+            self.state = jax.jit(create, compiler_options=train_state.RUN_ONCE)(self.hyperparams)
         else:
             step = self.newest.latest_step()
             self.state = self.newest.state(step, jax.eval_shape(create, self.hyperparams))
@@ -60,12 +63,10 @@ class Run:
         self.log = Summaries(workdir, self.step)
         self.log.text(self.step, "config", f"```json\n{json.dumps(config.to_dict(experiment), indent=1)}\n```")
 
-        # All clips on the device, or none: then each batch travels there.
-        resident = dataset.resident(self.train, jax.devices()[:1])
-        self._pool = jnp.asarray(self.train.audio(np.arange(self.train.clips))) if resident else None
-        self._train_step = jax.jit(self._batch_step, donate_argnums=0)
-        self._eval_step = jax.jit(functools.partial(eval_step, model=self.model))
-        self._spectrogram = jax.jit(self._spectrogram_of)
+        self._train_feed = Feed(self.train, experiment, self.statistics)
+        self._validation_feed = Feed(self.validation, experiment, self.statistics)
+        self._train_step = jax.jit(self._feed_and_train, donate_argnums=0)
+        self._eval_step = jax.jit(self._feed_and_eval)
 
     def _previous_record(self) -> dict[str, Any] | None:
         step = self.newest.latest_step()
@@ -86,32 +87,28 @@ class Run:
         batches = (self.train.audio(part) for part in np.array_split(shown, -(-len(shown) // 64)))
         return spectrogram.statistics(batches, self.experiment.audio, self.experiment.spectrogram)
 
-    def _spectrogram_of(self, audio: jax.Array) -> jax.Array:
-        return spectrogram.compute(audio, self.experiment.audio, self.experiment.spectrogram, self.statistics)
-
-    def _batch_step(self, state: train_state.TrainState, numbers: Any, pool: jax.Array | None, batch: jax.Array) -> Any:
+    def _feed_and_train(self, state: TrainState, numbers: Hyperparams, pool: jax.Array | None, batch: jax.Array) -> Any:
         return train_step(
             state,
             numbers,
-            self._spectrogram_of(batch if pool is None else pool[batch]),
+            self._train_feed.spectrograms(pool, batch),
             model=self.model,
             objective=self.experiment.objective,
             steps_per_epoch=self.experiment.steps_per_epoch,
         )
 
+    def _feed_and_eval(self, state: TrainState, pool: jax.Array | None, batch: jax.Array, noise: jax.Array) -> Metrics:
+        spectrograms = self._validation_feed.spectrograms(pool, batch)
+        return {"input": spectrograms, **eval_step(state, spectrograms, noise, model=self.model)}
+
     def batches(self) -> Iterator[np.ndarray]:
-        """What `advance` takes at each step still to come: audio, or indices where the clips lie on the device."""
-        settings, split = self.experiment.train, self.train
-        if self._pool is None:
-            for batch in dataset.prefetch(split, settings.seed, self.step, settings.steps, settings.batch_size):
-                yield batch.audio
-        else:
-            for step in range(self.step, settings.steps):
-                yield dataset.indices(split, settings.seed, step, settings.batch_size)
+        """What `advance` takes, for each step still to come."""
+        settings = self.experiment.train
+        return self._train_feed.batches(settings.seed, self.step, settings.steps, settings.batch_size)
 
     def advance(self, batch: np.ndarray) -> dict[str, jax.Array]:
         """Take one step; its figures stay on the device."""
-        self.state, metrics = self._train_step(self.state, self.hyperparams, self._pool, batch)
+        self.state, metrics = self._train_step(self.state, self.hyperparams, self._train_feed.pool, batch)
         self.step += 1
         return metrics
 
@@ -138,9 +135,9 @@ class Run:
         for number, first in enumerate(range(0, split.clips, size)):
             chosen = np.arange(first, first + size) % split.clips  # the last batch is filled up, then cut
             noise = jax.random.normal(jax.random.key(number), (size, experiment.model.latent_dim))
-            figures = jax.device_get(self._eval_step(self.state, self._spectrogram(split.audio(chosen)), noise))
+            figures = self._evaluate(chosen, noise)
             for name, parts in outputs.items():
-                parts.append(figures[name][: split.clips - first])
+                parts.append(np.asarray(figures[name])[: split.clips - first])
         error, kl, mean = (np.concatenate(outputs[name]) for name in ("mean_squared", "kl", "mean"))
         variance = mean.var(axis=0)
         pixels = experiment.bins * experiment.frames
@@ -160,18 +157,21 @@ class Run:
         self.log.flush()
         return values
 
+    def _evaluate(self, chosen: Int[np.ndarray, "batch"], noise: jax.Array) -> Metrics:
+        feed = self._validation_feed
+        return self._eval_step(self.state, feed.pool, feed.batch(chosen), noise)
+
     def _show(self) -> None:
         """Log reconstructions beside their inputs, and one effect per validation as sound, dry, wet and decoded."""
         chosen = np.arange(min(SHOWN_CLIPS, self.validation.clips))
-        inputs = self._spectrogram(self.validation.audio(chosen))
-        noise = jnp.zeros((len(chosen), self.experiment.model.latent_dim))
-        outputs = np.asarray(self._eval_step(self.state, inputs, noise)["reconstruction"])
+        figures = self._evaluate(chosen, jnp.zeros((len(chosen), self.experiment.model.latent_dim)))
+        inputs, outputs = np.asarray(figures["input"]), np.asarray(figures["reconstruction"])
         for index, effect in enumerate(self.validation.effect[chosen]):
             tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
-            self.log.image(self.step, tag, _side_by_side(np.asarray(inputs[index]), outputs[index]))
+            self.log.image(self.step, tag, _side_by_side(inputs[index], outputs[index]))
         rate, settings = self.experiment.audio, self.experiment.spectrogram
         decoded = spectrogram.invert(outputs[:1], rate, settings, self.statistics)[0]
-        wet = self.validation.audio(chosen[:1])[0] / np.float32(32_768)
+        wet = to_float(self.validation.audio(chosen[:1])[0])
         dry = self.validation.dry(chosen[:1])[0]
         for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
             self.log.audio(self.step, f"audio/{name}", sound, rate.sample_rate)

@@ -4,25 +4,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
-from jaxtyping import Array, Int, Key
 
 from jaxvae.optimizer import Hyperparams, make_optimizer
 from jaxvae.vae import VAE
 
-_Leaf = Array | jax.ShapeDtypeStruct  # a state, or the shapes of one that a checkpoint fills
+RUN_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""Compiler options for `create`: it runs once, so a short compilation is worth more than a fast program."""
 
 
 @struct.dataclass
 class TrainState:
-    """Everything that a step changes, and the key that its noise is drawn from."""
+    """Everything that a step changes, and the key that its noise is drawn from.
 
-    step: Int[_Leaf, ""]
+    The leaves are arrays in a run, and shapes or nothing where JAX or a checkpoint maps over the tree.
+    """
+
+    step: Any
+    """Steps taken, an int32 scalar."""
     params: Any
     batch_stats: Any
-    opt_state: optax.OptState
-    key: Key[_Leaf, ""]
+    opt_state: Any
+    key: Any
+    """A typed PRNG key."""
 
 
 def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int) -> TrainState:

@@ -615,5 +615,5 @@ def test_missing_plugin_is_reported_before_anything_is_rendered_and_a_finished_s
     made = render(tmp_path, folder, effects=("mda/Delay", "mda/Combo"))
     monkeypatch.setenv("LV2_PATH", str(tmp_path))
     assert render(tmp_path, folder, effects=("mda/Delay", "mda/Combo")).identity == made.identity
-    with pytest.raises(FileNotFoundError, match="mda/RingMod cannot be rendered here: .*apt-get install mda-lv2"):
+    with pytest.raises(FileNotFoundError, match=r"mda/RingMod cannot be rendered here: .*apt-get install mda-lv2"):
         render(tmp_path, folder, effects=("mda/RingMod", "mda/Combo"))

@@ -20,13 +20,10 @@ from jaxvae.checkpoints import CheckpointError
 from jaxvae.run import TrainingDiverged
 from launch.train import train
 
-# A run in a process of its own, so that it can be killed: experiment as JSON, workdir.
+# A run in a process of its own, so that it can be killed; takes the experiment as JSON and the workdir.
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
-import jax
-jax.config.update("jax_compilation_cache_dir", sys.argv[3])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 from jaxvae import config
 from jaxvae.run import Run
 from launch import train
@@ -39,8 +36,8 @@ sys.exit(train.train(config.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]
 """
 
 
-def _start(experiment, workdir, cache):
-    arguments = [json.dumps(config.to_dict(experiment)), str(workdir), str(cache)]
+def _start(experiment, workdir):
+    arguments = [json.dumps(config.to_dict(experiment)), str(workdir)]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -58,19 +55,17 @@ def _assert_bitwise_equal(first, second):
 @pytest.fixture(scope="module")
 def uninterrupted(tiny, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted")
-    process = _start(tiny, workdir, tmp_path_factory.getbasetemp() / "cache")
+    process = _start(tiny, workdir)
     output = process.communicate(timeout=300)[0].decode()
     assert process.returncode == 0, output
     return workdir
 
 
-def test_run_killed_at_random_moments_ends_with_bitwise_the_same_parameters(
-    tiny, uninterrupted, tmp_path, tmp_path_factory
-):
-    cache, moments = tmp_path_factory.getbasetemp() / "cache", random.Random(1)
+def test_run_killed_at_random_moments_ends_with_bitwise_the_same_parameters(tiny, uninterrupted, tmp_path):
+    moments = random.Random(1)
     resumed_from = []
     for _ in range(5):
-        process = _start(tiny, tmp_path, cache)
+        process = _start(tiny, tmp_path)
         before = _newest(tmp_path)
         deadline = time.monotonic() + 120
         while _newest(tmp_path) == before and process.poll() is None:  # let each attempt get somewhere
@@ -81,7 +76,7 @@ def test_run_killed_at_random_moments_ends_with_bitwise_the_same_parameters(
         process.communicate(timeout=60)
         resumed_from.append(_newest(tmp_path))
     assert resumed_from[0] < tiny.train.steps, "the first kill came after the end: nothing was tested"
-    process = _start(tiny, tmp_path, cache)
+    process = _start(tiny, tmp_path)
     output = process.communicate(timeout=300)[0].decode()
     assert process.returncode == 0, output
     steps = tiny.train.steps
@@ -93,9 +88,8 @@ def _newest(workdir):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_saves_and_the_same_command_continues_bitwise(tiny, uninterrupted, tmp_path, tmp_path_factory, number):
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    process = _start(tiny, tmp_path, cache)
+def test_signal_saves_and_the_same_command_continues_bitwise(tiny, uninterrupted, tmp_path, number):
+    process = _start(tiny, tmp_path)
     while _newest(tmp_path) == 0:
         assert process.poll() is None, process.communicate()[0].decode()
         time.sleep(0.01)
@@ -105,7 +99,7 @@ def test_signal_saves_and_the_same_command_continues_bitwise(tiny, uninterrupted
     assert "the same command continues" in output
     train(tiny, tmp_path)
     steps = tiny.train.steps
-    _assert_bitwise_equal(_parameters(tmp_path, steps)[2], _parameters(uninterrupted, steps)[2])
+    _assert_bitwise_equal(_parameters(tmp_path, steps), _parameters(uninterrupted, steps))
 
 
 def test_training_lowers_the_validation_figure_and_logs_it(uninterrupted, tiny):
