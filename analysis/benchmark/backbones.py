@@ -15,16 +15,17 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from sklearn.decomposition import PCA
+from tqdm import tqdm
 
 from analysis import command_line, probes
 from jaxvae import audio, config, dataset, inference
 from jaxvae.run import Run
-from launch.train import train
 
-_WARM, _TIMED = 3, 15  # steps
+_WARM, _TIMED = 3, 25  # steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,24 +40,33 @@ class Options:
     probe_clips: int = 3_000
     """Training clips that the probes are fitted on."""
     out: Path = Path("runs/backbones")
-    """Folder of the runs and of table.json."""
+    """Folder of table.json."""
 
 
-def steps_per_second(experiment: config.Experiment) -> float:
-    """Training steps a second, batches and spectrograms included, compilation left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(experiment, Path(folder))
-        batches = run.batches()
-        for _ in range(_WARM):
-            jax.block_until_ready(run.advance(next(batches)))
-        start = time.perf_counter()
-        for _ in range(_TIMED):
-            metrics = run.advance(next(batches))
-        jax.block_until_ready(metrics)
-        rate = _TIMED / (time.perf_counter() - start)
-        batches.close()
-        run.close()
-    return rate
+def train_for(seconds: float, experiment: config.Experiment, workdir: Path) -> tuple[inference.Encoder, float]:
+    """A model trained for so long, and its steps a second; batches are included, compilation is not.
+
+    The first steps, all of them in the warm-up, tell how many there is time for, and the learning rate is laid out
+    over that many.
+    """
+    run = Run(experiment, workdir)
+    batches = run.batches()
+    for _ in range(_WARM):
+        jax.block_until_ready(run.advance(next(batches)))
+    start = time.perf_counter()
+    for _ in range(_TIMED):
+        metrics = run.advance(next(batches))
+    jax.block_until_ready(metrics)
+    steps = round(seconds * _TIMED / (time.perf_counter() - start))
+    run.hyperparams = run.hyperparams._replace(steps=jnp.float32(steps))
+    for _ in tqdm(range(run.step, steps), unit="step", desc=experiment.model.backbone, initial=run.step):
+        metrics = run.advance(next(batches))
+        if run.step % experiment.train.log_every == 0:
+            jax.block_until_ready(metrics)  # else the queue of steps, and with it memory, would grow
+    taken = time.perf_counter() - start
+    batches.close()
+    run.close()
+    return inference.Encoder(experiment, run.statistics, run.state), (run.step - _WARM) / taken
 
 
 def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict[str, np.ndarray]) -> dict[str, float]:
@@ -84,19 +94,17 @@ def main(options: Options) -> None:
     }
     rows, audios = [], {name: audio.to_float(data.split(name).audio(chosen)) for name, chosen in clips.items()}
     for backbone in options.backbones:
-        experiment = dataclasses.replace(base, name=backbone, model=dataclasses.replace(base.model, backbone=backbone))
-        speed = steps_per_second(experiment)
-        steps = max(1, round(60 * options.minutes * speed))
-        settings = dataclasses.replace(experiment.train, steps=steps, validate_every=max(1, steps // 3), patience=0)
-        workdir = options.out / f"{backbone}_{steps}"
-        train(dataclasses.replace(experiment, train=settings), workdir)
-        encoder = inference.load(workdir)
+        settings = dataclasses.replace(base.train, steps=2**30, patience=0)
+        model = dataclasses.replace(base.model, backbone=backbone)
+        experiment = dataclasses.replace(base, name=backbone, model=model, train=settings)
+        with tempfile.TemporaryDirectory() as folder:
+            encoder, speed = train_for(60 * options.minutes, experiment, Path(folder))
         features = {name: encoder.embed(wet, rate) for name, wet in audios.items()}
         squares = [
             np.mean((encoder.spectrogram(part, rate) - encoder.reconstruct(part, rate)) ** 2)
             for part in np.array_split(audios["test"], -(-len(audios["test"]) // 256))
         ]
-        row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": steps}
+        row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": int(encoder.state.step)}
         rows.append(row | {"test_mse": float(np.mean(squares))} | readable(data, features, clips))
         print(json.dumps(rows[-1]), flush=True)
     spectrograms = {name: encoder.spectrogram(wet, rate).reshape(len(wet), -1) for name, wet in audios.items()}
