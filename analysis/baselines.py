@@ -19,8 +19,12 @@ _FIT_BYTES = 2**29  # spectrograms that the components are fitted on; the fit ta
 def mfcc_statistics(
     clips: Float[np.ndarray, "clip sample"], sample_rate: int, n_mfcc: int = 20
 ) -> Float[np.ndarray, "clip feature"]:
-    """Mean and standard deviation over time of librosa's MFCC and of their slope, 4 · n_mfcc numbers."""
-    coefficients = librosa.feature.mfcc(y=clips, sr=sample_rate, n_mfcc=n_mfcc, hop_length=1_024)
+    """Mean and standard deviation over time of librosa's MFCC and of their slope, 4 · n_mfcc numbers.
+
+    No level is clipped: librosa's default cuts 80 dB below the loudest of all clips, so each would depend on the others.
+    """
+    power = librosa.feature.melspectrogram(y=clips, sr=sample_rate, hop_length=1_024)
+    coefficients = librosa.feature.mfcc(S=librosa.power_to_db(power, top_db=None), n_mfcc=n_mfcc)
     slopes = librosa.feature.delta(coefficients)
     parts = [statistic(x, axis=-1) for x in (coefficients, slopes) for statistic in (np.mean, np.std)]
     return np.concatenate(parts, axis=1)

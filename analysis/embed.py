@@ -102,8 +102,9 @@ def represent(
 ) -> tuple[Plan, dict[str, Float[np.ndarray, "clip feature"]]]:
     """Rows of the plan that can be heard, and each representation of them.
 
-    A representation takes wet clips (clip, sample) at `sample_rate` to (clip, feature). Rendering and encoding go
-    chunk by chunk, so memory holds one chunk of audio whatever the length of the plan.
+    A representation takes wet clips (clip, sample) at `sample_rate` to (clip, feature). All get the same clips, at the
+    data set's level. Rendering and encoding go chunk by chunk, so memory holds one chunk of audio whatever the length
+    of the plan.
 
     Raises:
         ValueError: nothing that was rendered can be heard.
@@ -121,8 +122,9 @@ def represent(
             audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
             heard[first : first + len(wet)] = audible
             filled = slice(count, count + np.count_nonzero(audible))
+            level = audio.set_peak(wet[audible], dataset.WET_PEAK_DBFS)
             for name, function in representations.items() if audible.any() else ():
-                chunk = function(wet[audible])
+                chunk = function(level)
                 features.setdefault(name, np.empty((len(heard), chunk.shape[1]), np.float32))[filled] = chunk
             count = filled.stop
             bar.update(len(wet))

@@ -127,7 +127,8 @@ def test_features_belong_to_the_rendered_settings(data, kinds, monkeypatch):
     for row in range(len(plan.effect)):
         kind = kinds[plan.effect[row]]
         wet = kind.render(split.dry(plan.dry[row : row + 1])[0], kind.settings(plan.normalized[row]), rate)
-        np.testing.assert_array_equal(features["first"][row], wet[200:210])
+        expected = audio.set_peak(wet, dataset.WET_PEAK_DBFS)
+        np.testing.assert_array_equal(features["first"][row], expected[200:210])
     labelled = kept.labelled(features["first"], split)
     np.testing.assert_array_equal(labelled.recording, split.recording[[2, 0, 5, 2] * 2])
 
@@ -143,7 +144,7 @@ def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monke
     kept, features = embed.represent(plan, data.split("test"), 8_000, {"peak": lambda wet: np.abs(wet).max(1)[:, None]})
     assert len(kept.effect) == len(features["peak"]) == 5
     np.testing.assert_array_equal(kept.dry, [3, 0, 1, 2, 3])
-    assert np.isfinite(features["peak"]).all()
+    np.testing.assert_allclose(features["peak"], audio.gain(dataset.WET_PEAK_DBFS), rtol=1e-6)  # all the same level
     assert "3 of 8 renders left out" in caplog.text
 
 
@@ -194,6 +195,16 @@ def test_mfcc_statistics_change_with_the_sound_but_hardly_with_its_position():
     features = baselines.mfcc_statistics(np.stack([noise, np.roll(noise, 20_480), low]), 8_000)
     assert features.shape == (3, 80)
     assert np.linalg.norm(features[0] - features[2]) > 20 * np.linalg.norm(features[0] - features[1])
+
+
+def test_mfcc_statistics_of_a_clip_depend_on_no_other_clip_and_their_slopes_on_no_gain():
+    rng = np.random.default_rng(0)
+    clip = (rng.normal(size=32_768) * np.linspace(0.001, 0.1, 32_768)).astype(np.float32)
+    alone = baselines.mfcc_statistics(clip[None], 8_000)[0]
+    beside = baselines.mfcc_statistics(np.stack([clip, 10_000 * clip]), 8_000)
+    np.testing.assert_allclose(beside[0], alone, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(beside[1, 1:], alone[1:], rtol=1e-3, atol=1e-2)  # all but the mean of the level
+    np.testing.assert_allclose(beside[1, 0] - alone[0], 80 * np.sqrt(128), rtol=1e-3)  # 80 dB in each of 128 bands
 
 
 # Maps and pictures
