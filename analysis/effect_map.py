@@ -7,6 +7,7 @@ pictures; it is a clip of the test split, so its recording was never trained on.
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ from jaxtyping import Float, Int
 
 from analysis import embed, umap_plot
 from jaxvae import dataset, effects, inference
+
+_LEAST_CLOUD = 20  # clips of a cloud: neighbours and folds of its figures need as many
+_LEAST_PATH = 3  # settings along a path that has a direction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,19 @@ def fit(
     steps: int = 15,
     seed: int = 0,
 ) -> list[EffectMap]:
-    """A map of each effect, from `settings` random settings and `steps` along each parameter, of one dry clip."""
+    """A map of each effect, from `settings` random settings and `steps` along each parameter, of one dry clip.
+
+    An effect of which too little can be heard on this clip is left out, with a warning.
+
+    Raises:
+        ValueError: the split has no such clip, or `settings` or `steps` are too few, or no effect can be mapped.
+    """
+    if not 0 <= clip < split.clips:
+        raise ValueError(f"clip is {clip}, but the split has {split.clips} clips; use 0 to {split.clips - 1}")
+    if settings < _LEAST_CLOUD or steps < _LEAST_PATH:
+        raise ValueError(
+            f"settings is {settings} and steps {steps}; use at least {_LEAST_CLOUD} and {_LEAST_PATH} for a map"
+        )
     rate = encoder.experiment.audio.sample_rate
     cloud = embed.random_settings(kinds, np.full(settings, clip), seed)
     paths = embed.sweep_settings(kinds, np.array([clip]), steps)
@@ -60,7 +76,15 @@ def fit(
     maps = []
     for index, kind in enumerate(kinds):
         rows = plan.effect == index
+        heard, *along = (np.sum(rows & (plan.moving == moving)) for moving in range(-1, len(kind.parameters)))
+        if heard < _LEAST_CLOUD or min(along, default=steps) < _LEAST_PATH:
+            logging.getLogger(__name__).warning("no map of %s: too little can be heard on clip %d", kind.name, clip)
+            continue
         latent = features["latent"][rows]
         normalized = plan.normalized[rows, : len(kind.parameters)]
         maps.append(EffectMap(kind, normalized, plan.moving[rows], latent, umap_plot.fit(latent, seed)))
+    if not maps:
+        raise ValueError(
+            f"too little can be heard of {', '.join(kind.name for kind in kinds)} on clip {clip}; use another"
+        )
     return maps

@@ -109,9 +109,15 @@ class Options:
 def main(options: Options) -> None:
     """Draw and write the picture."""
     encoder = inference.load(options.run)
+    names = encoder.effects[: options.effects or None]
+    if len(names) < 2:
+        raise ValueError(
+            f"a map of effects needs two, but of {', '.join(encoder.effects)} it would show {len(names)}; "
+            "raise --effects, or draw one effect with analysis.interpolate or analysis.pair_plot"
+        )
     data = dataset.render(encoder.experiment)
     test, rate = data.split("test"), encoder.experiment.audio.sample_rate
-    kinds = [effects.get(name) for name in encoder.effects[: options.effects or None]]
+    kinds = [effects.get(name) for name in names]
     components = baselines.principal_components(encoder, data.split("train"))
     plan, features = embed.represent(
         embed.random_settings(kinds, embed.draw_dry(test, options.clips, options.seed), options.seed),
