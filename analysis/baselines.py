@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from jaxvae import audio, dataset, inference
 
-_FIT_CLIPS = 1_500
+_FIT_CLIPS = 4_000
 _FIT_BYTES = 2**29  # spectrograms that the components are fitted on; the fit takes about three times as much memory
 
 
@@ -21,7 +21,7 @@ def mfcc_statistics(
 ) -> Float[np.ndarray, "clip feature"]:
     """Mean and standard deviation over time of librosa's MFCC and of their slope, 4 · n_mfcc numbers.
 
-    No level is clipped: librosa's default cuts 80 dB below the loudest of all clips, so each would depend on the others.
+    No level is clipped: librosa's default cuts at 80 dB below the loudest of all clips, which ties each to the others.
     """
     power = librosa.feature.melspectrogram(y=clips, sr=sample_rate, hop_length=1_024)
     coefficients = librosa.feature.mfcc(S=librosa.power_to_db(power, top_db=None), n_mfcc=n_mfcc)
@@ -36,6 +36,8 @@ class PrincipalComponents:
 
     encoder: inference.Encoder
     pca: PCA
+    fitted_on: int
+    """Clips."""
 
     @property
     def band_mean(self) -> Float[np.ndarray, "bin 1"]:
@@ -56,15 +58,19 @@ class PrincipalComponents:
 
 
 def principal_components(
-    encoder: inference.Encoder, train: dataset.Split, components: int = 128, seed: int = 0
+    encoder: inference.Encoder, train: dataset.Split, components: int | None = None, seed: int = 0
 ) -> PrincipalComponents:
-    """Components of clips that the encoder was trained on, 1,500 at random, or as many as 512 MB hold.
+    """Components of clips that the encoder was trained on, 4,000 at random, or as many as 512 MB hold.
+
+    None means as many as the encoder has latent dimensions, or half as many as there are clips if that is less.
 
     Raises:
         ValueError: there are fewer training clips than components.
     """
     experiment = encoder.experiment
     clips = min(train.clips, _FIT_CLIPS, _FIT_BYTES // (4 * experiment.bins * experiment.frames))
+    if components is None:
+        components = min(encoder.latent_dim, clips // 2)
     if clips < components:
         raise ValueError(f"{components} components cannot be fitted on {clips} clips; use at most {clips}")
     chosen = np.sort(np.random.default_rng(seed).choice(train.clips, clips, replace=False))
@@ -73,7 +79,7 @@ def principal_components(
         wet = audio.to_float(train.audio(chosen[part]))
         spectrograms[part] = _flat(encoder.spectrogram(wet, experiment.audio.sample_rate))
     pca = PCA(components, svd_solver="randomized", iterated_power=2, random_state=seed).fit(spectrograms)
-    return PrincipalComponents(encoder, pca)
+    return PrincipalComponents(encoder, pca, clips)
 
 
 def _flat(spectrogram: Float[np.ndarray, "clip bin frame"]) -> Float[np.ndarray, "clip pixel"]:

@@ -14,12 +14,12 @@ from analysis import figure
 from jaxvae.config import Experiment
 
 _PANELS = {
-    "loss": "loss (nats a clip)",
+    "loss": "loss",  # with its unit, which depends on the objective
     "negative_elbo": "−ELBO, β = 1 (nats a clip)",
     "mean_squared": "squared error (σ²)",
     "kl": "KL (nats a clip)",
     "beta": "β",
-    "active_units": "active share of the latent space",
+    "active_share": "active latent dimensions",  # of how many, which depends on the model
 }
 
 
@@ -32,7 +32,7 @@ def read_scalars(run: Path) -> dict[str, Float[np.ndarray, "point 2"]]:
     }
 
 
-def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]]) -> Figure:
+def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: Experiment) -> Figure:
     """Curves of the loss and its terms over the steps, training and validation in one panel.
 
     Raises:
@@ -46,6 +46,10 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]]) -> Figure:
     }
     if not panels:
         raise ValueError(f"the logs hold none of {', '.join(_PANELS)}; they hold {', '.join(scalars) or 'nothing'}")
+    latents = experiment.model.latent_dim
+    titles = _PANELS | {"active_share": f"{_PANELS['active_share']}, of {latents}"}
+    if experiment.objective.reconstruction == "gaussian":
+        titles["loss"] += " (nats a clip)"
     rows = -(-len(panels) // 3)
     with figure.new(7.4, 2.1 * rows) as drawing:
         grid = drawing.subplots(rows, 3, squeeze=False).ravel()
@@ -55,6 +59,7 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]]) -> Figure:
             for tag in tags:
                 validation = tag.startswith("val/")
                 steps, values = scalars[tag].T
+                values = latents * values if name == "active_share" else values
                 axes.plot(
                     steps,
                     values,
@@ -67,7 +72,7 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]]) -> Figure:
                 axes.set_yscale("log")
             if len(tags) > 1:
                 axes.legend()
-            axes.set(title=_PANELS[name], xlabel="step")
+            axes.set(title=titles[name], xlabel="step")
     return drawing
 
 

@@ -10,16 +10,15 @@ Figures
     settings          settings from the features: ridge regression, R² and mean absolute error of each parameter.
     settings_one_clip the same with five folds over the settings of one known clip, the seed's easy protocol.
     active_units      latent dimensions whose posterior mean varies (Burda et al. 2016).
-    kl_per_dimension  nats that each latent dimension costs.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import confusion_matrix, f1_score, r2_score
+from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -54,6 +53,7 @@ class Classification(NamedTuple):
     chance: float
     """Accuracy of always answering the most frequent effect of the training clips."""
     confusion: Int[np.ndarray, "true predicted"]
+    correct: Bool[np.ndarray, " clip"]
 
 
 class Regression(NamedTuple):
@@ -63,6 +63,8 @@ class Regression(NamedTuple):
     mae: float
     constant_mae: float
     """Mean absolute error of always answering the training mean."""
+    explained: Float[np.ndarray, " clip"]
+    """1 minus squared error over the variance of the test clips, whose mean is R²."""
 
 
 def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classification]:
@@ -93,6 +95,7 @@ def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classi
             macro_f1=float(f1_score(test.effect, predicted, labels=effects, average="macro", zero_division=0.0)),
             chance=float(np.mean(test.effect == most_frequent)),
             confusion=confusion_matrix(test.effect, predicted, labels=effects),
+            correct=predicted == test.effect,
         )
     return scores
 
@@ -131,13 +134,6 @@ def active_units(mean: Float[np.ndarray, "clip latent"], threshold: float = 0.01
     return int(np.sum(mean.var(axis=0) > threshold))
 
 
-def kl_per_dimension(
-    mean: Float[np.ndarray, "clip latent"], logvar: Float[np.ndarray, "clip latent"]
-) -> Float[np.ndarray, " latent"]:
-    """KL(q(z|x) || N(0, I)) in nats of each latent dimension, averaged over clips (Kingma & Welling 2014)."""
-    return 0.5 * np.mean(np.exp(logvar) + mean**2 - 1.0 - logvar, axis=0)
-
-
 def _require_unseen(train: Labelled, test: Labelled) -> None:
     seen = np.intersect1d(train.recording, test.recording)
     if seen.size:
@@ -171,11 +167,13 @@ def _ridge_path(train, targets, test) -> np.ndarray:
 
 
 def _score(constant, predicted, truth) -> list[Regression]:
+    explained = 1 - (predicted - truth) ** 2 / truth.var(axis=0, dtype=np.float64)
     return [
         Regression(
-            r2=float(r2_score(truth[:, column], predicted[:, column])),
+            r2=float(explained[:, column].mean()),
             mae=float(np.abs(predicted - truth)[:, column].mean()),
             constant_mae=float(np.abs(constant - truth)[:, column].mean()),
+            explained=explained[:, column],
         )
         for column in range(truth.shape[1])
     ]

@@ -11,7 +11,6 @@ import dataclasses
 import datetime
 import io
 import json
-import math
 import shlex
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import jinja2
 import numpy as np
 import soundfile
+import soxr
 import tyro
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -47,56 +47,50 @@ def picture(title: str, caption: str, drawn: Figure) -> Picture:
 
 
 def verdicts(figures: dict[str, Any]) -> list[str]:
-    """Sentences that say whether the latent space beats principal components, from the numbers alone."""
-    sentences = []
-    for protocol, words in (("random", "at random settings"), ("fixed", "with all settings at the middle")):
-        scores = figures["effect"][protocol]
-        baseline = _components(scores)
-        clips = scores[_LATENT]["clips"]
+    """Sentences that say whether the latent space beats the best baseline, from the numbers alone."""
+    sentences, comparisons = [], figures["comparisons"]
+    words = {"random": "at random settings", "fixed": "with all settings at the middle"}
+    for protocol, scores in figures["effect"].items():
         for probe, name in (("logistic", "logistic regression"), ("knn", "15 nearest neighbours")):
-            ours, theirs = scores[_LATENT][probe]["accuracy"], scores[baseline][probe]["accuracy"]
-            # Two shares of the same clips, taken as independent: too wide rather than too narrow.
-            error = math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / clips)
+            comparison = comparisons[protocol][probe]
+            ours, theirs = (scores[key][probe]["accuracy"] for key in (_LATENT, comparison["baseline"]))
             sentences.append(
-                f"Effect {words}, {name}: {ours:.1%} from the latent space, {theirs:.1%} from {baseline}, chance "
-                f"{scores[_LATENT]['chance']:.1%}. {_compared(ours - theirs, 2 * error, baseline)}"
-                + _surpassed({name: score[probe]["accuracy"] for name, score in scores.items()}, baseline)
+                f"Effect {words[protocol]}, {name}: {ours:.1%} from the latent space, {theirs:.1%} from "
+                f"{comparison['baseline']}, the best baseline; chance {scores[_LATENT]['chance']:.1%}. "
+                + _verdict(comparison, 100, ".1f", "points")
             )
-    r2 = mean_r2(figures)
-    baseline = _components(r2)
+    r2, comparison = mean_r2(figures), comparisons["settings"]
     sentences.append(
         f"Settings on unseen recordings, mean R² of ridge regressions: {r2[_LATENT]:.2f} from the latent space, "
-        f"{r2[baseline]:.2f} from {baseline}. "
-        + (
-            _compared(r2[_LATENT] - r2[baseline], 0.03, baseline)
-            if max(r2[_LATENT], r2[baseline]) > 0.03
-            else "Neither is better than answering the mean."
-        )
+        f"{r2[comparison['baseline']]:.2f} from {comparison['baseline']}, the best baseline. "
+        + _verdict(comparison, 1, ".2f", "")
     )
     errors, unit = figures["reconstruction"]["rms_error"], figures["reconstruction"]["unit"]
-    baseline = _components(errors)
+    listed = ", ".join(f"{name} {error:.2f}" for name, error in errors.items())
     sentences.append(
-        f"Reconstruction of unseen clips: {errors[_LATENT]:.2f} {unit} root-mean-square error, {baseline} "
-        f"{errors[baseline]:.2f}, the mean of each band {errors['mean of each band']:.2f}. "
-        f"{_compared(errors[baseline] - errors[_LATENT], 0.02 * errors[baseline], baseline)}"
+        f"Root-mean-square error of reconstruction of unseen clips, in {unit}: {listed}. "
+        + _verdict(comparisons["reconstruction"], 1, ".2f", unit)
     )
     return sentences
 
 
-def _compared(advantage: float, margin: float, baseline: str) -> str:
-    if abs(advantage) <= margin:
-        return f"No clear difference to {baseline}."
-    return f"The latent space {'beats' if advantage > 0 else 'does NOT beat'} {baseline}."
-
-
-def _surpassed(accuracies: dict[str, float], baseline: str) -> str:
-    """What is to be said when another baseline is the best of all."""
-    best = max(accuracies, key=lambda name: accuracies[name])
-    return "" if best in (_LATENT, baseline) else f" Best of all: {best}, {accuracies[best]:.1%}."
-
-
-def _components(names: Any) -> str:
-    return next(name for name in names if name.startswith("PCA-"))
+def _verdict(comparison: dict[str, Any], scale: float, digits: str, unit: str) -> str:
+    """What an advantage over a baseline says, with its interval."""
+    value, low, high = (None if x is None else scale * x for x in (comparison[key] for key in ("value", "low", "high")))
+    baseline, recordings = comparison["baseline"], comparison["recordings"]
+    advantage = f"advantage {value:+{digits}} {unit}".rstrip()
+    if low is None:
+        return (
+            f"The latent space and {baseline} cannot be told apart on so few recordings, {recordings}: {advantage}, "
+            "no interval."
+        )
+    if low > 0:
+        words = f"The latent space beats {baseline}"
+    elif high < 0:
+        words = f"The latent space does NOT beat {baseline}"
+    else:
+        words = f"The latent space and {baseline} cannot be told apart"
+    return f"{words}: {advantage}, 95 % interval {low:+{digits}} to {high:+{digits}}, {recordings} recordings."
 
 
 def mean_r2(figures: dict[str, Any]) -> dict[str, float]:
@@ -138,8 +132,10 @@ def _field(experiment: config.Experiment, name: str) -> Any:
 
 
 def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
+    """An MP3, at one of the rates that the format has and every browser plays."""
+    rate = 24_000 if sample_rate <= 24_000 else 48_000
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(samples, -1, 1), sample_rate, format="MP3")
+    soundfile.write(buffer, np.clip(soxr.resample(samples, sample_rate, rate), -1, 1), rate, format="MP3")
     return figure.data_url(buffer.getvalue(), "audio/mpeg")
 
 
@@ -195,7 +191,7 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[
         picture(
             "Training",
             "From the TensorBoard logs. The validation figures hold no β.",
-            curves.draw_training(curves.read_scalars(run)),
+            curves.draw_training(curves.read_scalars(run), experiment),
         ),
         picture(
             "KL divergence",
@@ -210,6 +206,8 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[
     figures["maps"] = {}
     for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
         kept = material.plan.effect < count
+        if len(np.unique(material.plan.effect[kept])) < 2:
+            continue
         panels = {
             f"{name}, {features.shape[1]} dimensions": material.plan.select(kept).labelled(features[kept], test)
             for name, features in list(material.features.items())[:2]

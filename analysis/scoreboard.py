@@ -2,21 +2,25 @@
 
 Every representation gets the same clips and the same probes: the latent space, principal components of the same
 spectrograms, an encoder of the same shape with fresh weights, MFCC statistics, and a constant. Probes are fitted on
-the training recordings and scored on the test recordings.
+the training recordings and scored on the test recordings. An effect that cannot be heard in the clips of a protocol is
+left out of its figures, and with fewer than two effects there is no question which one it is.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from analysis import baselines, embed, paths, probes
+from analysis import baselines, bootstrap, embed, paths, probes
 from analysis.baselines import PrincipalComponents
 from analysis.effect_map import EffectMap
-from jaxvae import audio, dataset, inference
+from jaxvae import audio, dataset, inference, losses
 from jaxvae.effects import Effect
+from jaxvae.vae import Posterior
+
+_LEAST_CLIPS = 5  # of an effect, from which its settings are read: the folds of the penalty's choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Sizes:
     path_clips: int = 2
     """Unseen dry clips on which every parameter is moved."""
     path_steps: int = 11
-    components: int = 128
-    """Principal components of the baseline."""
+    components: int | None = None
+    """Principal components of the baseline; none means as many as latent dimensions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ def measure(
     """All figures that need no picture, ready for JSON, and the test clips that they were measured on."""
     train, test = data.split("train"), data.split("test")
     rate = encoder.experiment.audio.sample_rate
-    components = baselines.principal_components(encoder, train, min(sizes.components, train.clips // 2), seed)
+    components = baselines.principal_components(encoder, train, sizes.components, seed)
     fresh = inference.untrained(encoder, seed)
     representations = {
         "latent space": lambda wet: encoder.embed(wet, rate),
@@ -58,7 +62,15 @@ def measure(
         "MFCC statistics": lambda wet: baselines.mfcc_statistics(wet, rate),
         "constant": lambda wet: np.zeros((len(wet), 1), np.float32),
     }
-    figures: dict[str, Any] = {"sizes": dataclasses.asdict(sizes), "seed": seed, "effect": {}}
+    figures: dict[str, Any] = {
+        "sizes": dataclasses.asdict(sizes),
+        "seed": seed,
+        "representations": list(representations),
+        "components_fitted_on": components.fitted_on,
+        "heard": {},
+        "effect": {},
+        "comparisons": {},
+    }
     dry = {name: embed.draw_dry(split, clips, seed) for name, split, clips in (
         ("train", train, sizes.train_clips), ("test", test, sizes.test_clips), ("path", test, sizes.path_clips)
     )}  # fmt: skip
@@ -74,28 +86,38 @@ def measure(
         pairs = {
             name: (fit_plan.labelled(fit[name], train), plan.labelled(held[name], test)) for name in representations
         }
-        figures["effect"][protocol] = {name: _effect(*pair, seed) for name, pair in pairs.items()}
+        recording = test.recording[plan.dry]
+        figures["heard"][protocol] = [kinds[index].name for index in np.unique(fit_plan.effect)]
+        if len(figures["heard"][protocol]) > 1:
+            scores = {name: probes.classify(*pair, seed) for name, pair in pairs.items()}
+            figures["effect"][protocol] = {name: _effect(score, len(recording)) for name, score in scores.items()}
+            figures["comparisons"][protocol] = {
+                probe: _compare({name: score[probe].correct for name, score in scores.items()}, recording, seed)
+                for probe in ("logistic", "knn")
+            }
         if protocol == "random":
             material = Material(plan, held, components)
-            figures["parameters"] = _parameters(kinds, pairs)
+            figures["parameters"], figures["comparisons"]["settings"] = _parameters(kinds, pairs, seed)
     compared = dict(list(representations.items())[:2])
     plan, moved = embed.represent(
         embed.sweep_settings(kinds, dry["path"], sizes.path_steps), test, rate, compared, "paths"
     )
     for index, kind in enumerate(kinds):
-        for moving, parameter in enumerate(kind.parameters):
+        for moving, parameter in enumerate(kind.parameters if kind.name in figures["parameters"] else ()):
             rows = (plan.effect == index) & (plan.moving == moving)
             clouds = {name: material.features[name][material.plan.effect == index] for name in compared}
             figures["parameters"][kind.name][parameter.name]["path"] = {
                 name: _path(moved[name][rows], plan.dry[rows], clouds[name]) for name in compared
             }
-    figures["reconstruction"] = _reconstruction(encoder, components, test, seed)
+    figures["reconstruction"], figures["comparisons"]["reconstruction"] = _reconstruction(
+        encoder, components, test, seed
+    )
     return figures, material
 
 
 def of_posterior(mean: Float[np.ndarray, "clip latent"], logvar: Float[np.ndarray, "clip latent"]) -> dict[str, Any]:
     """How much of the latent space is in use."""
-    kl = probes.kl_per_dimension(mean, logvar)
+    kl = np.asarray(losses.kl_per_dimension(Posterior(mean, logvar))).mean(axis=0)
     return {
         "dimensions": mean.shape[1],
         "active_units": probes.active_units(mean),
@@ -117,26 +139,58 @@ def of_map(drawn: EffectMap) -> dict[str, Any]:
     }
 
 
-def _effect(train: probes.Labelled, test: probes.Labelled, seed: int) -> dict[str, Any]:
-    scores = probes.classify(train, test, seed)
+def _effect(scores: Mapping[str, probes.Classification], clips: int) -> dict[str, Any]:
     return {
         name: {"accuracy": score.accuracy, "macro_f1": score.macro_f1, "confusion": score.confusion.tolist()}
         for name, score in scores.items()
-    } | {"chance": scores["knn"].chance, "clips": len(test.effect)}
+    } | {"chance": scores["knn"].chance, "clips": clips}
 
 
-def _parameters(kinds: Sequence[Effect], pairs: Mapping[str, tuple[probes.Labelled, probes.Labelled]]) -> dict:
+def _compare(
+    scores: Mapping[str, np.ndarray], recording: np.ndarray, seed: int, score: Callable = np.asarray
+) -> dict[str, Any]:
+    """The first representation against the best of the others, from a score of each clip, of which more is better."""
+    ours, *others = scores
+    best = max(others, key=lambda name: scores[name].mean())
+    return {"baseline": best} | bootstrap.difference(scores[ours], scores[best], recording, score, seed)._asdict()
+
+
+def _parameters(
+    kinds: Sequence[Effect], pairs: Mapping[str, tuple[probes.Labelled, probes.Labelled]], seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scores of the parameters of every effect that can be heard, and the comparison of their mean R² over effects."""
+    train, test = next(iter(pairs.values()))
+    heard = [
+        index
+        for index in range(len(kinds))
+        if min(np.sum(clips.effect == index) for clips in (train, test)) >= _LEAST_CLIPS
+    ]
+    if not heard:
+        raise ValueError(
+            f"no effect has {_LEAST_CLIPS} clips that can be heard, in training and test; draw more with "
+            "--sizes.train-clips and --sizes.test-clips"
+        )
+    kept = np.isin(test.effect, heard)
+    pairs = {name: (fit, probes.Labelled(*(field[kept] for field in held))) for name, (fit, held) in pairs.items()}
     scores = {name: probes.settings(*pair) for name, pair in pairs.items()}
-    return {
-        kind.name: {
+    figures = {
+        kinds[index].name: {
             parameter.name: {
                 "r2": {name: score[index][column].r2 for name, score in scores.items()},
                 "mae": {name: score[index][column].mae for name, score in scores.items()},
             }
-            for column, parameter in enumerate(kind.parameters)
+            for column, parameter in enumerate(kinds[index].parameters)
         }
-        for index, kind in enumerate(kinds)
+        for index in heard
     }
+    effect, recording = test.effect[kept], test.recording[kept]
+    explained = {name: np.empty(len(effect)) for name in pairs}
+    for index in heard:
+        own = effect == index
+        weight = len(effect) / len(heard) / own.sum()  # every effect counts the same, however many clips it has
+        for name, score in scores.items():
+            explained[name][own] = weight * np.mean([parameter.explained for parameter in score[index]], axis=0)
+    return figures, _compare(explained, recording, seed)
 
 
 def _path(features: np.ndarray, dry: np.ndarray, cloud: np.ndarray) -> dict[str, float | None]:
@@ -152,23 +206,28 @@ def _path(features: np.ndarray, dry: np.ndarray, cloud: np.ndarray) -> dict[str,
 
 def _reconstruction(
     encoder: inference.Encoder, components: PrincipalComponents, test: dataset.Split, seed: int
-) -> dict[str, Any]:
-    """Root-mean-square error of test spectrograms; in dB where the spectrogram is logarithmic with fixed scaling."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Root-mean-square error of test spectrograms, and its comparison.
+
+    In dB where the spectrogram is logarithmic with fixed scaling.
+    """
     experiment = encoder.experiment
     rate, settings = experiment.audio.sample_rate, experiment.spectrogram
     decibels = settings.compression == "log" and settings.normalisation == "fixed"
     scale = np.asarray(encoder.statistics.std)[:, None] if decibels else 1.0
     chosen = np.sort(np.random.default_rng(seed).choice(test.clips, min(test.clips, 96), replace=False))
-    squares = {"latent space": 0.0, f"PCA-{components.pca.n_components_}": 0.0, "mean of each band": 0.0}
-    for part in np.array_split(chosen, -(-len(chosen) // 32)):
-        wet = audio.to_float(test.audio(part))
+    names = ("latent space", f"PCA-{components.pca.n_components_}", "mean of each band")
+    squares = {name: np.empty(len(chosen)) for name in names}
+    for part in np.array_split(np.arange(len(chosen)), -(-len(chosen) // 32)):
+        wet = audio.to_float(test.audio(chosen[part]))
         truth = encoder.spectrogram(wet, rate)
         guesses = (encoder.reconstruct(wet, rate), components.reconstruct(wet, rate), components.band_mean)
-        for name, guess in zip(squares, guesses, strict=True):
-            squares[name] += float(np.sum(np.square(scale * (guess - truth)), dtype=np.float64))
-    pixels = len(chosen) * experiment.bins * experiment.frames
-    return {
+        for name, guess in zip(names, guesses, strict=True):
+            squares[name][part] = np.square(scale * (guess - truth)).mean(axis=(1, 2), dtype=np.float64)
+    figures = {
         "unit": "dB" if decibels else "standard deviations",
         "clips": len(chosen),
-        "rms_error": {name: float(np.sqrt(total / pixels)) for name, total in squares.items()},
+        "rms_error": {name: float(np.sqrt(values.mean())) for name, values in squares.items()},
     }
+    negative = {name: -values for name, values in squares.items()}  # more is better
+    return figures, _compare(negative, test.recording[chosen], seed, lambda mean: -np.sqrt(-mean))

@@ -1,5 +1,6 @@
 """Analysis of a run: rendered settings to features, features to pictures, and the whole page."""
 
+import base64
 import dataclasses
 import functools
 import io
@@ -10,12 +11,13 @@ import jax
 import matplotlib
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from analysis import baselines, effect_map, embed, figure, interpolate, pair_plot, report, scoreboard, umap_plot
+from analysis import baselines, curves, effect_map, embed, figure, interpolate, pair_plot, report, scoreboard, umap_plot
 from jaxvae import audio, config, dataset, effects, inference, spectrogram, train_state
 from jaxvae.optimizer import hyperparams
 from jaxvae.summaries import Summaries
@@ -188,6 +190,12 @@ def test_principal_components_are_the_best_linear_code_of_their_clips(encoder, d
         baselines.principal_components(encoder, train, 25)
 
 
+def test_principal_components_are_as_many_as_latent_dimensions(encoder, data):
+    components = baselines.principal_components(encoder, data.split("train"))
+    assert components.pca.n_components_ == encoder.latent_dim == 8
+    assert components.fitted_on == 24
+
+
 def test_mfcc_statistics_change_with_the_sound_but_hardly_with_its_position():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=65_536).astype(np.float32)
@@ -284,23 +292,107 @@ def test_effects_have_styles_of_their_own():
     assert len(styles) == 50
 
 
+# The run
+
+
+def test_curves_say_nats_only_where_they_are_and_count_active_dimensions(tiny):
+    scalars = {"train/loss": np.array([[1, 9.0], [2, 8.0]]), "latent/active_share": np.array([[1, 0.0], [2, 0.75]])}
+    squared = dataclasses.replace(tiny, objective=config.Objective(reconstruction="mean_squared"))
+    for experiment, title in ((tiny, "loss (nats a clip)"), (squared, "loss")):
+        loss, active = curves.draw_training(scalars, experiment).axes
+        assert loss.get_title() == title
+        assert active.get_title() == "active latent dimensions, of 8"
+        np.testing.assert_array_equal(active.lines[0].get_ydata(), [0, 6])
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_sounds_of_any_rate_keep_their_length_and_pitch(rate):
+    tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(rate) / rate)
+    kind, _, content = report._sound(tone, rate).partition("base64,")
+    assert kind == "data:audio/mpeg;"
+    decoded, decoded_rate = soundfile.read(io.BytesIO(base64.b64decode(content)))
+    assert len(decoded) / decoded_rate == pytest.approx(1, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(decoded))
+    assert spectrum.argmax() * decoded_rate / len(decoded) == pytest.approx(1_000, abs=5)
+
+
+@pytest.mark.parametrize("clip", [-1, 8])
+def test_a_clip_that_the_split_lacks_is_refused(encoder, data, kinds, clip):
+    with pytest.raises(ValueError, match=rf"clip is {clip}, but the split has 8 clips; use 0 to 7"):
+        effect_map.fit(encoder, data.split("test"), kinds, clip)
+
+
+def test_an_effect_that_cannot_be_heard_has_no_map(encoder, data, kinds, quick_map, monkeypatch, caplog):
+    silence(monkeypatch, kinds[0])
+    (one,) = effect_map.fit(encoder, data.split("test"), kinds, clip=0, settings=20, steps=3)
+    assert one.effect == kinds[1]
+    assert f"no map of {kinds[0].name}" in caplog.text
+    with pytest.raises(ValueError, match="all 23 renders are silent"):
+        effect_map.fit(encoder, data.split("test"), kinds[:1], clip=0, settings=20, steps=3)
+
+
+def test_a_map_of_one_effect_is_refused_before_anything_is_rendered(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "load", lambda path: encoder)
+    with pytest.raises(ValueError, match=r"needs two, but of pedalboard/Distortion.* it would show 1"):
+        umap_plot.main(umap_plot.Options(tmp_path, tmp_path / "map.png", effects=1))
+
+
 # The page
 
 
+def silence(patch, kind):
+    """Let every render of one effect be silent."""
+    render_many = effects.render_many
+
+    def partly(chosen, dry, normalized, sample_rate):
+        wet = render_many(chosen, dry, normalized, sample_rate)
+        return np.where(np.array([one == kind for one in chosen])[:, None], np.float32(0), wet)
+
+    patch.setattr(effects, "render_many", partly)
+
+
 @pytest.fixture(scope="module")
-def page(encoder, fresh, data, quick_map, tmp_path_factory):
+def build(fresh, quick_map, tmp_path_factory):
+    """Makes the page of an encoder and its figures."""
     run = tmp_path_factory.mktemp("run")
     log = Summaries(run)
     for step in (1, 2, 3):
         log.scalars(step, {"train/loss": 10.0 / step, "train/beta": 0.1 * step, "val/mean_squared": 1.0 / step})
     log.close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "load", lambda path, step=None: encoder)
-        patch.setattr(inference, "untrained", lambda encoder, seed: fresh(seed + 1))
-        patch.setattr(report, "_MAP_SETTINGS", 40)
-        sizes = scoreboard.Sizes(train_clips=16, test_clips=16, path_clips=2, path_steps=5, components=8)
-        text, figures = report.build(run, sizes)
-    return text, figures
+
+    def make(encoder, silent=None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inference, "load", lambda path, step=None: encoder)
+            patch.setattr(inference, "untrained", lambda encoder, seed: fresh(seed + 1))
+            patch.setattr(report, "_MAP_SETTINGS", 40)
+            if silent is not None:
+                silence(patch, silent)
+            return report.build(run, scoreboard.Sizes(train_clips=16, test_clips=16, path_clips=2, path_steps=5))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def page(build, encoder):
+    return build(encoder)
+
+
+def test_a_run_of_one_effect_has_a_page_without_accuracies(build, data, encoder):
+    lone = dataclasses.replace(data.experiment.data, effects=("pedalboard/Delay",))
+    experiment = dataclasses.replace(data.experiment, data=lone)
+    text, figures = build(dataclasses.replace(encoder, experiment=experiment))
+    assert figures["effect"] == figures["maps"] == {}
+    assert list(figures["parameters"]) == ["pedalboard/Delay"]
+    assert "Which effect?" not in text
+    assert len(report.verdicts(figures)) == 2
+
+
+def test_a_page_says_which_effect_cannot_be_heard(build, encoder, kinds):
+    text, figures = build(encoder, silent=kinds[0])
+    assert list(figures["parameters"]) == [kinds[1].name]
+    assert figures["heard"] == {protocol: [kinds[1].name] for protocol in ("random", "fixed")}
+    assert "too few of its clips can be heard" in text
+    json.dumps(figures, allow_nan=False)
 
 
 def test_the_page_stands_alone(page):
@@ -346,37 +438,56 @@ def test_reconstruction_error_of_the_band_mean_is_the_spread_of_the_spectrogram(
     assert figures["reconstruction"]["rms_error"]["mean of each band"] == pytest.approx(expected, rel=0.02)
 
 
-def scored(latent, components, clips=600):
-    """Figures with one accuracy, R² and error for the latent space and one for the components."""
-    both = dict(zip(("latent space", "PCA-128"), (latent, components), strict=True))
-    effect = {
-        name: {probe: {"accuracy": value} for probe in ("logistic", "knn")} | {"clips": clips, "chance": 0.5}
-        for name, value in both.items()
-    }
+def scored(value, low, high, recordings=12, baseline="PCA-128"):
+    """Figures in which every comparison has this advantage and interval."""
+    compared = {"baseline": baseline, "value": value, "low": low, "high": high, "recordings": recordings}
+    both = {"latent space": 0.5 + value, baseline: 0.5}
+    effect = {name: {probe: {"accuracy": score} for probe in ("logistic", "knn")} for name, score in both.items()}
+    effect["latent space"]["chance"] = 0.25
     return {
-        "effect": {"random": effect, "fixed": effect},
+        "effect": {"random": effect},
         "parameters": {"mda/Delay": {"feedback": {"r2": both}}},
-        "reconstruction": {
-            "unit": "dB",
-            "rms_error": {name: 10 * (1 - value) for name, value in both.items()} | {"mean of each band": 20.0},
+        "reconstruction": {"unit": "dB", "rms_error": {name: 10 - score for name, score in both.items()}},
+        "comparisons": {
+            "random": {"logistic": compared, "knn": compared},
+            "settings": compared,
+            "reconstruction": compared,
         },
     }
 
 
-def test_verdicts_follow_the_numbers():
-    assert all("The latent space beats PCA-128" in sentence for sentence in report.verdicts(scored(0.9, 0.6)))
-    assert all("does NOT beat PCA-128" in sentence for sentence in report.verdicts(scored(0.6, 0.9)))
-    assert all("No clear difference" in sentence for sentence in report.verdicts(scored(0.801, 0.8)))
-    noisy = report.verdicts(scored(0.85, 0.8, clips=40))  # two of forty clips
-    assert "No clear difference" in noisy[0]
+def test_verdicts_follow_the_interval():
+    for interval, words in (
+        ((0.2, 0.1, 0.3), "The latent space beats PCA-128: advantage +"),
+        ((-0.2, -0.3, -0.1), "The latent space does NOT beat PCA-128: advantage -"),
+        ((0.2, -0.1, 0.5), "The latent space and PCA-128 cannot be told apart: advantage +"),
+        ((0.0, 0.0, 0.0), "The latent space and PCA-128 cannot be told apart: advantage +0"),
+    ):
+        sentences = report.verdicts(scored(*interval))
+        assert len(sentences) == 4
+        assert all(words in sentence and sentence.endswith(", 12 recordings.") for sentence in sentences)
+    sentences = report.verdicts(scored(0.2, 0.1, 0.3, baseline="MFCC statistics"))
+    assert sentences[0].endswith(
+        "70.0% from the latent space, 50.0% from MFCC statistics, the best baseline; chance 25.0%. The latent space "
+        "beats MFCC statistics: advantage +20.0 points, 95 % interval +10.0 to +30.0, 12 recordings."
+    )
+    few = report.verdicts(scored(0.2, None, None, recordings=3))
+    assert all("cannot be told apart on so few recordings, 3: advantage +" in sentence for sentence in few)
 
 
-def test_verdicts_name_a_baseline_that_is_best_of_all():
-    figures = scored(0.8, 0.7)
-    assert "Best of all" not in report.verdicts(figures)[0]
-    figures["effect"]["random"]["MFCC statistics"] = {"logistic": {"accuracy": 0.9}, "knn": {"accuracy": 0.1}}
-    assert report.verdicts(figures)[0].endswith("Best of all: MFCC statistics, 90.0%.")
-    assert "Best of all" not in report.verdicts(figures)[1]
+def test_comparisons_are_with_the_best_baseline(page):
+    _, figures = page
+    latent, *others = figures["representations"]
+    for protocol, scores in figures["effect"].items():
+        for probe, compared in figures["comparisons"][protocol].items():
+            best = max(others, key=lambda name: scores[name][probe]["accuracy"])
+            assert compared["baseline"] == best
+            advantage = scores[latent][probe]["accuracy"] - scores[best][probe]["accuracy"]
+            assert compared["value"] == pytest.approx(advantage)
+    r2, compared = report.mean_r2(figures), figures["comparisons"]["settings"]
+    assert compared["value"] == pytest.approx(r2[latent] - max(r2[name] for name in others))
+    errors, compared = figures["reconstruction"]["rms_error"], figures["comparisons"]["reconstruction"]
+    assert compared["value"] == pytest.approx(errors[compared["baseline"]] - errors[latent])
 
 
 def test_commands_repeat_the_overrides_of_a_config(tmp_path):

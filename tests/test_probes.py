@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis import probes
+from analysis import bootstrap, probes
 
 
 def made(clips, recordings, seed, signal, effects=3):
@@ -36,6 +36,7 @@ def test_effects_in_the_features_are_read_and_absent_ones_are_chance():
         assert blind[name].accuracy == pytest.approx(1 / 3, abs=0.1)
         assert informed[name].confusion.sum() == 300
         assert np.trace(informed[name].confusion) == round(informed[name].accuracy * 300)
+        assert informed[name].correct.mean() == informed[name].accuracy
 
 
 def test_scores_do_not_depend_on_the_order_of_clips():
@@ -70,6 +71,7 @@ def test_settings_in_the_features_are_read_and_others_are_not():
         # noise of standard deviation .05 on a uniform target: 1 - .0025 / (1 / 12) = .97
         assert scores[effect][0].r2 == pytest.approx(0.97, abs=0.03)
         assert scores[effect][0].mae < 0.06
+        assert scores[effect][0].explained.mean() == pytest.approx(scores[effect][0].r2)
     for effect in (1, 2):
         assert scores[effect][1].r2 == pytest.approx(0.0, abs=0.1)
 
@@ -119,12 +121,58 @@ def test_an_effect_without_training_clips_is_refused():
         probes.classify(made(60, TRAIN, 0, 1.0, effects=2), made(60, TEST, 1, 1.0, effects=3))
 
 
-def test_kl_per_dimension_equals_a_monte_carlo_estimate():
+# Comparisons
+
+
+def correctness(recordings, clips, share, seed, clustered=False):
+    """Answers of so many clips of each recording, right in `share` of the clips or of whole recordings."""
+    draws = np.random.default_rng(seed).random((recordings, 1 if clustered else clips))
+    return np.broadcast_to(draws < share, (recordings, clips)).reshape(-1), np.repeat(np.arange(recordings), clips)
+
+
+def test_identical_answers_differ_by_nothing():
+    answers, recording = correctness(20, 30, 0.7, 0)
+    assert bootstrap.difference(answers, answers, recording) == (0.0, 0.0, 0.0, 20)
+
+
+def test_answers_that_fail_by_recording_widen_the_interval_by_the_root_of_its_clips():
+    widths = {}
+    for clustered in (False, True):
+        ours, recording = correctness(200, 25, 0.8, 0, clustered)
+        theirs, _ = correctness(200, 25, 0.6, 1, clustered)
+        found = bootstrap.difference(ours, theirs, recording)
+        assert found.value == pytest.approx(ours.mean() - theirs.mean())
+        assert found.low < found.value < found.high
+        widths[clustered] = found.high - found.low
+    # two independent shares of 5,000 clips: 2 x 1.96 x sqrt((.16 + .24) / 5000) = .035; of 200 recordings 5 times that
+    assert widths[False] == pytest.approx(0.035, rel=0.15)
+    assert widths[True] == pytest.approx(0.175, rel=0.15)
+
+
+def test_interval_ignores_the_order_of_clips_and_weighs_recordings_by_them():
     rng = np.random.default_rng(0)
-    mean, logvar = rng.normal(size=(5, 4)), rng.uniform(-2, 1, size=(5, 4))
-    z = mean + np.exp(0.5 * logvar) * rng.normal(size=(200_000, 5, 4))
-    ratio = -0.5 * (logvar + (z - mean) ** 2 / np.exp(logvar)) + 0.5 * z**2
-    np.testing.assert_allclose(probes.kl_per_dimension(mean, logvar), ratio.mean(axis=(0, 1)), atol=0.01)
+    recording = rng.choice(8, size=400, p=np.arange(1, 9) / 36)
+    ours, theirs = rng.random(400) < 0.7, rng.random(400) < 0.5
+    order = rng.permutation(400)
+    found = bootstrap.difference(ours, theirs, recording)
+    assert found == bootstrap.difference(ours[order], theirs[order], recording[order])
+    assert found.value == pytest.approx(ours.mean() - theirs.mean())
+
+
+def test_score_is_taken_of_the_means():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.uniform(3, 5, 400), rng.uniform(0, 1, 400)
+    found = bootstrap.difference(ours, theirs, np.arange(400) // 10, np.sqrt)
+    assert found.value == pytest.approx(np.sqrt(ours.mean()) - np.sqrt(theirs.mean()))
+    assert found.low < found.value < found.high
+
+
+def test_five_recordings_give_no_interval():
+    answers, recording = correctness(5, 30, 0.7, 0)
+    assert bootstrap.difference(answers, ~answers, recording)[1:] == (None, None, 5)
+
+
+# The latent space
 
 
 def test_active_units_are_those_whose_mean_varies():
