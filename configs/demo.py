@@ -7,5 +7,11 @@ python -m analysis.report runs/demo
 import dataclasses
 
 from configs import vae_base
+from jaxvae.config import Beta, Objective
 
-config = dataclasses.replace(vae_base.config, name="demo")
+config = dataclasses.replace(
+    vae_base.config,
+    name="demo",
+    objective=Objective(beta=Beta(cycle_length=7)),  # one cycle: half of the run ramps, half holds
+    train=dataclasses.replace(vae_base.config.train, steps=875, validate_every=125, patience=0),
+)

@@ -19,4 +19,5 @@ config = dataclasses.replace(
         validation_clips=1_200,
         test_clips=2_004,
     ),
+    train=dataclasses.replace(vae_base.config.train, steps=1_750, validate_every=350, patience=0),
 )

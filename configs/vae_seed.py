@@ -2,8 +2,9 @@
 
 python -m launch.train configs/vae_seed.py --workdir runs/seed
 
-What differs from the original: all effects are in every batch, validation covers all of them at no beta, spectrograms
-are normalised by fixed statistics instead of the batch's, and embeddings are posterior means.
+It meets as many clips as mda_six. What differs from the original: all effects are in every batch, validation covers
+all of them at no beta, spectrograms are normalised by fixed statistics instead of the batch's, the learning rate falls
+to 0 by half a cosine, no patience ends the run, and embeddings are posterior means.
 """
 
 import dataclasses
@@ -23,7 +24,10 @@ config = dataclasses.replace(
     ),
     train=dataclasses.replace(
         mda_six.config.train,
+        steps=4 * mda_six.config.train.steps,
         batch_size=12,
+        validate_every=4 * mda_six.config.train.validate_every,
+        patience=0,
         epoch_clips=2_500,
         learning_rate=5e-4,
         warmup_steps=0,

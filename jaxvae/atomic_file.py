@@ -25,11 +25,13 @@ def write(path: Path, needed: int | None = None) -> Iterator[BinaryIO]:
     try:
         with open(temporary, "w+b") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the name on an empty file
         os.replace(temporary, path)
     except OSError as error:
         size = "" if needed is None else f" of {needed:,} bytes"
-        message = f"cannot write {path.name}{size} to {path.parent}: {error.strerror}; make room or use another folder"
-        raise OSError(error.errno, message) from error
+        what = f"cannot write {path.name}{size} to {path.parent}: {error.strerror or error}"
+        raise OSError(error.errno, f"{what}; make room or use another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
 

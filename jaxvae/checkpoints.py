@@ -31,11 +31,31 @@ class Checkpoints:
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state), record=ocp.args.JsonSave({"format": FORMAT, **record})
         )
-        self._manager.save(step, args=items, force=True)
+        try:
+            self.wait()
+            if step in self._manager.all_steps():  # of an attempt that was killed before the run got further
+                self._manager.delete(step)
+            self._manager.save(step, args=items, force=True)
+        except OSError as error:
+            raise self._full(error) from error
 
     def wait(self) -> None:
-        """Return when everything saved is on disk."""
-        self._manager.wait_until_finished()
+        """Return when everything saved is on disk. OSError when it could not be written."""
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
+            raise self._full(error) from error
+
+    def forget_after(self, step: int) -> None:
+        """Delete checkpoints of later steps: a run that continues from `step` reaches those anew."""
+        for later in [found for found in self._manager.all_steps() if found > step]:
+            self._manager.delete(later)
+
+    def _full(self, error: Exception) -> OSError:
+        return OSError(
+            f"cannot write a checkpoint to {self._manager.directory}: {error}; make room there, and the same command "
+            "continues from the last whole one"
+        )
 
     def close(self) -> None:
         """Finish writing and release the background threads."""
@@ -55,7 +75,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it is of another format version.
         """
-        record = self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
+        record = self._restored(step, ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
         if record.get("format") != FORMAT:
             raise CheckpointError(
                 f"the checkpoint of step {step} in {self._manager.directory} has format {record.get('format')}; "
@@ -68,4 +88,13 @@ class Checkpoints:
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)
         items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self._manager.restore(step, args=items)["state"]
+        return self._restored(step, items)["state"]
+
+    def _restored(self, step: int, items: ocp.args.Composite) -> Any:
+        try:
+            return self._manager.restore(step, args=items)
+        except (OSError, ValueError, KeyError) as error:
+            folder = self._manager.directory / str(step)
+            raise CheckpointError(
+                f"the checkpoint in {folder} cannot be read ({error}); delete that folder to use the one before it"
+            ) from error

@@ -134,7 +134,7 @@ class Spectrogram:
 class Model:
     """Encoder and decoder."""
 
-    backbone: Literal["seed", "patch", "filterbank", "convolution"] = "filterbank"
+    backbone: Literal["seed", "patch", "filterbank", "convolution"] = "patch"
     latent_dim: int = 128
     width: int = 1
     """Multiplies the hidden sizes of every backbone but the seed's."""
@@ -261,7 +261,7 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Experiment:
-    """The inverse of `to_dict`. Unknown or missing keys raise TypeError."""
+    """The inverse of `to_dict`. Unknown keys raise TypeError; missing ones take their default."""
 
     def build(kind: type, values: dict[str, Any]) -> Any:
         kinds = {field.name: field.type for field in dataclasses.fields(kind)}

@@ -16,6 +16,7 @@ import io
 import json
 import shutil
 import warnings
+import zipfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,8 @@ class _Shard(NamedTuple):
     def complete(self, folder: Path, clip_samples: int) -> bool:
         path = self.path(folder)
         size = len(_header(len(self.clips), clip_samples)) + self.bytes(clip_samples)
-        return path.with_suffix(".npz").is_file() and path.is_file() and path.stat().st_size == size
+        whole = zipfile.is_zipfile(path.with_suffix(".npz"))  # not where it is absent or cut off
+        return whole and path.is_file() and path.stat().st_size == size
 
     def bytes(self, clip_samples: int) -> int:
         return 2 * len(self.clips) * clip_samples
@@ -237,7 +239,7 @@ def _prepare(experiment: Experiment, progress: bool) -> Dataset:
         raise OSError(error.errno, message) from error
     atomic_file.remove_abandoned(folder)
     manifest = folder / "manifest.json"
-    if not manifest.is_file():
+    if not (manifest.is_file() and (folder / "recordings.npy").is_file()):
         shares = (data.validation_share, data.test_share)
         rate, clip_samples = experiment.audio.sample_rate, experiment.audio.clip_samples
         prepared = recordings.prepare(files, folder / "recordings.npy", rate, clip_samples, shares, data.seed, progress)
@@ -250,7 +252,10 @@ def _prepare(experiment: Experiment, progress: bool) -> Dataset:
                 f"{len(prepared.skipped)} of {len(files)} files are left out (all are listed in {manifest}):{shown}",
                 stacklevel=3,
             )
-    found = json.loads(manifest.read_text())
+    try:
+        found = json.loads(manifest.read_text())
+    except ValueError as error:
+        raise ValueError(f"{manifest} is damaged ({error}); delete {folder} to render it anew") from error
     made = tuple(Recording(tuple(names), *rest) for names, *rest in found["recordings"])
     skipped = tuple(Skipped(*item) for item in found["skipped"])
     return Dataset(identity, folder, kinds, made, skipped, experiment)

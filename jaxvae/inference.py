@@ -144,11 +144,8 @@ def load(workdir: str | Path, step: int | None = None) -> Encoder:
                 continue
             record = checkpoints.record(found)
             experiment = config.from_dict(record["experiment"])
-            return Encoder(
-                experiment,
-                Statistics(*(np.asarray(record["statistics"][key], np.float32) for key in Statistics._fields)),
-                checkpoints.state(found, _abstract_state(experiment)),
-            )
+            state = checkpoints.state(found, _abstract_state(experiment))
+            return Encoder(experiment, spectrogram.statistics_from(record["statistics"]), state)
         finally:
             checkpoints.close()
     wanted = "checkpoint" if step is None else f"checkpoint of step {step}"

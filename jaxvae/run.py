@@ -1,5 +1,6 @@
 """One training run: its data, its compiled functions, its state and its folder."""
 
+import contextlib
 import functools
 import json
 import time
@@ -48,7 +49,7 @@ class Run:
                 f"{self.data.identity}; use another --workdir, or restore the recordings"
             )
         self.train, self.validation = self.data.split("train"), self.data.split("validation")
-        self.statistics = self._statistics() if record is None else _statistics_from(record)
+        self.statistics = self._statistics() if record is None else spectrogram.statistics_from(record["statistics"])
         self.validated = {"best": None, "best_step": 0, "stale": 0} if record is None else record["validation"]
 
         self.model = VAE(experiment.model)
@@ -60,6 +61,7 @@ class Run:
             step = self.newest.latest_step()
             self.state = self.newest.state(step, jax.eval_shape(create, self.hyperparams))
         self.step = int(self.state.step)
+        self.best.forget_after(self.step)
         self.log = Summaries(workdir, self.step)
         self.log.text(self.step, "config", f"```json\n{json.dumps(config.to_dict(experiment), indent=1)}\n```")
 
@@ -74,7 +76,9 @@ class Run:
             return None
         record = self.newest.record(step)
         changed = config.differences(config.from_dict(record["experiment"]), self.experiment)
-        changed = [line for line in changed if not line.startswith("data.directory:")]
+        # Where files lie may change: what is in them is in the data set's identity, which is compared as well.
+        places = ("data.directory:", "data.audio:", "data.test_audio:")
+        changed = [line for line in changed if not line.startswith(places)]
         if changed:
             raise CheckpointError(
                 f"{self.workdir} holds a run of another config; use another --workdir, or undo these changes:\n  "
@@ -121,8 +125,8 @@ class Run:
         fetched = jax.device_get(window)  # waits for the device
         seconds = time.perf_counter() - since
         figures = {name: float(np.mean([step[name] for step in fetched])) for name in fetched[0]}
-        if not np.isfinite(figures["loss"]):
-            raise self._diverged("the loss")
+        if not np.isfinite([figures["loss"], figures["gradient_norm"]]).all():
+            raise self._diverged("the loss or its gradient")
         scalars = {f"train/{name}": value for name, value in figures.items()}
         scalars["speed/clips_per_s"] = len(window) * self.experiment.train.batch_size / seconds
         self.log.scalars(self.step, scalars)
@@ -142,14 +146,16 @@ class Run:
         variance = mean.var(axis=0)
         pixels = experiment.bins * experiment.frames
         elbo = losses.calibrated_negative_elbo(error.mean(), kl.sum(axis=1).mean(), pixels)
+        if not np.isfinite(elbo):
+            raise self._diverged("the validation figure")
         values = {
             "val/negative_elbo": float(elbo),
             "val/mean_squared": float(error.mean()),
             "val/kl": float(kl.sum(axis=1).mean()),
-            "latent/active_units": float((variance > 0.01).mean()),
+            "latent/active_share": float((variance > 0.01).mean()),
         }
         for index, effect in enumerate(self.data.effects):
-            values[f"effect/{effect.name}/mean_squared"] = float(error[split.effect[: len(error)] == index].mean())
+            values[f"effect/{effect.name}/mean_squared"] = float(error[split.effect == index].mean())
         self.log.scalars(self.step, values)
         self.log.histogram(self.step, "latent/kl_per_dimension", kl.mean(axis=0))
         self.log.histogram(self.step, "latent/variance_of_mean", variance)
@@ -162,7 +168,7 @@ class Run:
         return self._eval_step(self.state, feed.pool, feed.batch(chosen), noise)
 
     def _show(self) -> None:
-        """Log reconstructions beside their inputs, and one effect per validation as sound, dry, wet and decoded."""
+        """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
         chosen = np.arange(min(SHOWN_CLIPS, self.validation.clips))
         figures = self._evaluate(chosen, jnp.zeros((len(chosen), self.experiment.model.latent_dim)))
         inputs, outputs = np.asarray(figures["input"]), np.asarray(figures["reconstruction"])
@@ -179,8 +185,6 @@ class Run:
     def consider(self, figures: dict[str, float]) -> bool:
         """Keep the state if validation was never better. Returns whether patience has run out."""
         value, validated = figures["val/negative_elbo"], self.validated
-        if not np.isfinite(value):
-            raise self._diverged("the validation figure")
         if validated["best"] is None or value < validated["best"]:
             self.validated = {"best": value, "best_step": self.step, "stale": 0}
             self._save(self.best)
@@ -194,6 +198,7 @@ class Run:
         return 0 < patience <= self.validated["stale"]
 
     def _diverged(self, what: str) -> TrainingDiverged:
+        self.newest.wait()
         good = self.newest.latest_step()
         kept = f"the last good checkpoint is of step {good}" if good is not None else "no checkpoint was written yet"
         return TrainingDiverged(
@@ -210,7 +215,7 @@ class Run:
     def _save(self, checkpoints: Checkpoints) -> None:
         record = {
             "experiment": config.to_dict(self.experiment),
-            "statistics": {name: np.asarray(value).tolist() for name, value in self.statistics._asdict().items()},
+            "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
             "dataset": self.data.identity,
             "validation": self.validated,
         }
@@ -218,9 +223,10 @@ class Run:
 
     def close(self) -> None:
         """Finish writing."""
-        self.newest.close()
-        self.best.close()
-        self.log.close()
+        with contextlib.ExitStack() as stack:  # each, even when one of them fails
+            stack.callback(self.log.close)
+            stack.callback(self.best.close)
+            stack.callback(self.newest.close)
 
 
 def _require_writable(workdir: Path) -> None:
@@ -231,10 +237,6 @@ def _require_writable(workdir: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OSError(f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir") from error
-
-
-def _statistics_from(record: dict[str, Any]) -> Statistics:
-    return Statistics(*(np.asarray(record["statistics"][name], np.float32) for name in Statistics._fields))
 
 
 def _side_by_side(

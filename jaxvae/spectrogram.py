@@ -163,6 +163,11 @@ def statistics(
     return Statistics(mean.astype(np.float32), np.maximum(std, 0.1 * std.max()).astype(np.float32))
 
 
+def statistics_from(values: dict[str, list[float]]) -> Statistics:
+    """Statistics from the plain lists of a checkpoint's record."""
+    return Statistics(*(np.asarray(values[name], np.float32) for name in Statistics._fields))
+
+
 def _spread(weights: np.ndarray, bands: np.ndarray, iterations: int = 30) -> np.ndarray:
     """Power (batch, bin, frame) that the mel weights (band, bin) take to `bands` (batch, band, frame).
 

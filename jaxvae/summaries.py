@@ -25,11 +25,11 @@ class Summaries:
     """The log of one run: scalars, histograms, pictures, sounds and text, each at a step."""
 
     def __init__(self, directory: Path, first_step: int = 0) -> None:
-        """Open a new event file; what an earlier one holds from `first_step` on is superseded."""
+        """Open a new event file; what an earlier one holds of steps after `first_step` is superseded."""
         self._writer = EventFileWriter(str(directory))
         if first_step > 0:
             self._writer.add_event(
-                Event(wall_time=time.time(), step=first_step, session_log=SessionLog(status=SessionLog.START))
+                Event(wall_time=time.time(), step=first_step + 1, session_log=SessionLog(status=SessionLog.START))
             )
 
     def _add(self, step: int, *values: Summary.Value) -> None:

@@ -11,6 +11,7 @@ import sys
 
 from jaxvae import dataset
 from jaxvae.dataset import REASONS, Dataset
+from jaxvae.effects import EffectError
 from jaxvae.recordings import SPLITS
 from launch import command_line
 
@@ -60,7 +61,7 @@ def main() -> None:
     experiment, options = command_line.parse(Options, __doc__)
     try:
         made = dataset.render(experiment, options.workers, part=options.numbers())
-    except (ValueError, OSError) as error:
+    except (EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print("\n".join(describe(made)))
 

@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from jaxvae import config
 from jaxvae.checkpoints import CheckpointError
+from jaxvae.effects import EffectError
 from jaxvae.run import Run, TrainingDiverged
 from launch import command_line
 
-SHOWN = ("val/negative_elbo", "val/mean_squared", "val/kl", "latent/active_units")
+SHOWN = ("val/negative_elbo", "val/mean_squared", "val/kl", "latent/active_share")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ def main() -> None:
     experiment, options = command_line.parse(Options, __doc__)
     try:
         stopped = train(experiment, options.workdir)
-    except (CheckpointError, TrainingDiverged, ValueError, OSError) as error:
+    except (CheckpointError, TrainingDiverged, EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     sys.exit(128 + stopped if stopped else 0)
 

@@ -57,3 +57,13 @@ def tiny(recordings, tmp_path_factory):
         model=config.Model(latent_dim=8),
         train=config.Train(steps=30, batch_size=4, validate_every=5, log_every=5, warmup_steps=4, patience=0),
     )
+
+
+@pytest.fixture(scope="session")
+def trained(tiny, tmp_path_factory):
+    """Folder of a finished run of `tiny`."""
+    from launch.train import train
+
+    workdir = tmp_path_factory.mktemp("trained")
+    assert train(tiny, workdir) == 0
+    return workdir

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,22 @@ def _newest(workdir):
     return max((int(path.name) for path in Path(workdir).glob("checkpoints/[0-9]*") if path.name.isdigit()), default=0)
 
 
+def test_run_killed_between_the_best_and_the_newest_checkpoint_continues(tiny, trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "checkpoints" / str(tiny.train.steps))  # the best of the same step is left
+    assert train(tiny, tmp_path) == 0
+    _assert_bitwise_equal(_parameters(tmp_path, tiny.train.steps), _parameters(trained, tiny.train.steps))
+
+
+def test_damaged_checkpoint_is_refused_with_what_to_delete(tiny, trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "checkpoints" / str(tiny.train.steps)).rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=r"cannot be read .*delete that folder"):
+        train(tiny, tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_saves_and_the_same_command_continues_bitwise(tiny, uninterrupted, tmp_path, number):
     process = _start(tiny, tmp_path)
@@ -106,7 +123,7 @@ def test_training_lowers_the_validation_figure_and_logs_it(uninterrupted, tiny):
     events = EventAccumulator(str(uninterrupted), size_guidance={"images": 0, "audio": 0}).Reload()
     elbo = [event.value for event in events.Scalars("val/negative_elbo")]
     assert len(elbo) == 6 and elbo[-1] < elbo[0]
-    for tag in ("train/loss", "train/beta", "train/kl", "speed/clips_per_s", "latent/active_units"):
+    for tag in ("train/loss", "train/beta", "train/kl", "speed/clips_per_s", "latent/active_share"):
         assert tag in events.Tags()["scalars"]
     assert "latent/kl_per_dimension" in events.Tags()["histograms"]
     assert {"audio/1_dry", "audio/2_wet", "audio/3_decoded"} <= set(events.Tags()["audio"])

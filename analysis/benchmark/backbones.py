@@ -36,7 +36,7 @@ class Options:
     """The experiment; its backbone and its number of steps are replaced."""
     minutes: float = 5.0
     """Training time of each, validation and pictures left out."""
-    backbones: tuple[str, ...] = ("filterbank", "patch", "convolution", "seed")
+    backbones: tuple[str, ...] = ("patch", "filterbank", "convolution", "seed")
     probe_clips: int = 3_000
     """Training clips that the probes are fitted on."""
     out: Path = Path("runs/backbones")

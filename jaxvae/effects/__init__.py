@@ -26,6 +26,10 @@ _BACK_ENDS = ("pedalboard", "mda")
 _VST3 = "vst3:"
 
 
+class EffectError(RuntimeError):
+    """A render that failed; the message names the clip, the effect and its settings."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     """One swept control of an effect, in physical units."""
@@ -184,7 +188,7 @@ def render_many(
     Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. Effects of
     `main_thread` are rendered by the caller meanwhile. The result does not depend on the number of workers. NaN
     and exploding renders are returned as they are; the caller counts and redraws them. `progress` is called with the
-    number of clips done so far. The first render that fails stops the rest and raises RuntimeError.
+    number of clips done so far. The first render that fails stops the rest and raises EffectError.
     """
     if not len(effects) == len(dry) == len(normalized):
         raise ValueError(
@@ -203,7 +207,7 @@ def render_many(
         try:
             wet[clip] = effects[clip].render(dry[clip], rows[clip], sample_rate)
         except Exception as error:
-            raise RuntimeError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
+            raise EffectError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
 
     def count() -> None:
         nonlocal done
