@@ -63,6 +63,8 @@ def main() -> None:
         made = dataset.render(experiment, options.workers, part=options.numbers())
     except (EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command renders what is missing")
     print("\n".join(describe(made)))
 
 

@@ -103,6 +103,8 @@ def main() -> None:
         stopped = train(experiment, options.workdir)
     except (CheckpointError, TrainingDiverged, EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted before or between steps; the same command continues from what is on disk")
     sys.exit(128 + stopped if stopped else 0)
 
 
