@@ -57,7 +57,7 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
             spare.remove()
         for axes, (name, tags) in zip(grid, panels.items(), strict=False):
             for tag in tags:
-                validation = tag.startswith("val/")
+                validation = not tag.startswith("train/")  # the active share, too, is of the validation set
                 steps, values = scalars[tag].T
                 values = latents * values if name == "active_share" else values
                 axes.plot(
@@ -72,6 +72,8 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
                 axes.set_yscale("log")
             if len(tags) > 1:
                 axes.legend()
+            if name == "active_share":
+                axes.set_ylim(0, 1.05 * latents)
             axes.set(title=titles[name], xlabel="step")
     return drawing
 
