@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def _spectrograms():
-    return RNG.normal(size=(2, 3, 5, 7)).astype(np.float32)
+    return jnp.asarray(RNG.normal(size=(2, 3, 5, 7)), jnp.float32)
 
 
 def test_kl_is_zero_only_for_the_prior():
