@@ -211,5 +211,5 @@ def invert(
         n_fft=n_fft,
         pad_mode="reflect",
         length=audio_config.clip_samples,
-        random_state=0,
+        init=None,  # zero phases: deterministic, by a name that all versions of librosa share
     )
