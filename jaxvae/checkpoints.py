@@ -1,8 +1,9 @@
-"""Checkpoints of a run: the newest, to continue from, and the best, to use.
+"""Checkpoints of a run, from which it continues and of which the best weights are used.
 
-A run's folder holds `checkpoints/` (the two newest) and `best/` (one). Each checkpoint is complete: the state of the
-training and a record of plain values (the experiment, the normalisation statistics, how validation went).
-Orbax writes in the background to a temporary name and renames at the end, so a killed run leaves only whole ones.
+Each checkpoint is complete: the `state` of the training, the `best` weights so far, and a `record` of plain values (the
+experiment of each member, the normalisation statistics, how validation went). Arrays have a leading member axis.
+Orbax writes in the background to a temporary name and renames at the end, so a killed run leaves only whole ones. With
+several hosts each writes its members' part, and any number of devices and hosts can read it.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(RuntimeError):
@@ -26,16 +27,13 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(preservation_policy=checkpoint_managers.LatestN(keep))
         self._manager = ocp.CheckpointManager(directory.resolve(), options=options)
 
-    def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
-        """Start to write a checkpoint; the arrays of `state` may be donated right after."""
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), record=ocp.args.JsonSave({"format": FORMAT, **record})
-        )
+    def save(self, step: int, items: dict[str, Any], record: dict[str, Any]) -> None:
+        """Start to write a checkpoint of trees of arrays, which may be donated right after."""
+        saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        saved["record"] = ocp.args.JsonSave({"format": FORMAT, **record})
         try:
             self.wait()
-            if step in self._manager.all_steps():  # of an attempt that was killed before the run got further
-                self._manager.delete(step)
-            self._manager.save(step, args=items, force=True)
+            self._manager.save(step, args=ocp.args.Composite(**saved), force=True)
         except OSError as error:
             raise self._full(error) from error
 
@@ -45,11 +43,6 @@ class Checkpoints:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
             raise self._full(error) from error
-
-    def forget_after(self, step: int) -> None:
-        """Delete checkpoints of later steps: a run that continues from `step` reaches those anew."""
-        for later in [found for found in self._manager.all_steps() if found > step]:
-            self._manager.delete(later)
 
     def _full(self, error: Exception) -> OSError:
         return OSError(
@@ -83,12 +76,11 @@ class Checkpoints:
             )
         return record
 
-    def state(self, step: int, like: Any) -> Any:
-        """The state of a checkpoint, placed and shaped as `like` (arrays or shapes; nothing of it is read)."""
-        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)
-        items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self._restored(step, items)["state"]
+    def restore(self, step: int, like: dict[str, Any], sharding: jax.sharding.Sharding) -> dict[str, Any]:
+        """Trees of arrays of a checkpoint, shaped as `like` (arrays or shapes; nothing of it is read)."""
+        abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
+        items = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
+        return dict(self._restored(step, ocp.args.Composite(**items)).items())
 
     def _restored(self, step: int, items: ocp.args.Composite) -> Any:
         try:

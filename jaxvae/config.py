@@ -11,7 +11,9 @@ import dataclasses
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+
+from jaxvae.sweep import Changes, Sweep, Value
 
 
 def _require(condition: bool, message: str) -> None:
@@ -209,15 +211,37 @@ class Train:
     """Stop after this many validations without a better one; 0 means never."""
     log_every: int = 25
     seed: int = 0
-    """Seed of the weights, the latent noise and the order of the clips."""
+    """Seed of the weights and the latent noise."""
+    order_seed: int = 0
+    """Seed of the order of the clips. Members of a population that share it share every batch."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
-        for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay", "seed"):
+        for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay", "seed", "order_seed"):
             _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")
         _require(self.learning_rate > 0, f"train.learning_rate is {self.learning_rate}; use more than 0")
         _require(self.gradient_norm > 0, f"train.gradient_norm is {self.gradient_norm}; use more than 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How a program uses the machine. Nothing here changes what is trained; 0 leaves the choice to the program."""
+
+    members_at_once: int = 0
+    """Members of a device that are computed together (vmap); groups of so many follow one another (lax.map).
+    0: one on a CPU, all on an accelerator (`make bench` measures both)."""
+    steps_per_call: int = 0
+    """Steps in one call of the compiled program. 0: one on a CPU, train.log_every on an accelerator."""
+    devices: int = 0
+    """Devices used, of all hosts together. 0: all."""
+    data_devices: int = 0
+    """Devices that share the batch of one member. 0: one, or as many as there are to each member."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            _require(value >= 0, f"execution.{field.name} is {value}; use 0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,8 +255,13 @@ class Experiment:
     model: Model = Model()
     objective: Objective = Objective()
     train: Train = Train()
+    execution: Execution = Execution()
+    sweep: Sweep = Sweep()
+    """What the members of a population differ in; none means one member (see `jaxvae.sweep`)."""
 
     def __post_init__(self) -> None:
+        for changes in self.sweep.members:
+            _changed(self, changes)
         _require(
             self.audio.clip_samples >= self.spectrogram.n_fft,
             f"a clip of {self.audio.clip_samples} samples is shorter than n_fft ({self.spectrogram.n_fft}); "
@@ -255,6 +284,39 @@ class Experiment:
         return max(1, (self.train.epoch_clips or self.data.train_clips) // self.train.batch_size)
 
 
+def members(experiment: Experiment) -> tuple[Experiment, ...]:
+    """The experiment of each member of the sweep, which trained alone gives the same numbers."""
+    with warnings.catch_warnings():  # the warnings were given when the sweep was made
+        warnings.simplefilter("ignore")
+        return tuple(_changed(experiment, changes) for changes in experiment.sweep.members or ((),))
+
+
+def _changed(experiment: Experiment, changes: Changes) -> Experiment:
+    """The experiment without a sweep, after some changes of its fields."""
+    values = to_dict(dataclasses.replace(experiment, sweep=Sweep()))
+    for path, value in changes:
+        *sections, name = path.split(".")
+        section = values
+        for part in sections:
+            section = section.get(part) if isinstance(section, dict) else None
+        known = isinstance(section, dict) and name in section and not isinstance(section[name], dict)
+        if not known or path == "name" or sections[:1] in (["execution"], ["sweep"]):
+            raise ValueError(f"the sweep changes {path!r}, which is no field of audio, data, spectrogram, model, ...")
+        section[name] = _as(section[name], value, path)
+    return from_dict(values)
+
+
+def _as(present: Any, value: Value, path: str) -> Value:
+    """The value as the type of the one that it replaces."""
+    if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(present):
+        raise ValueError(
+            f"the sweep sets {path} to {value!r}, a {type(value).__name__}; use a {type(present).__name__}"
+        )
+    return value
+
+
 def to_dict(experiment: Experiment) -> dict[str, Any]:
     """Plain dictionaries and lists, ready for JSON."""
     return dataclasses.asdict(experiment)
@@ -263,30 +325,38 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
 def from_dict(values: dict[str, Any]) -> Experiment:
     """The inverse of `to_dict`. Unknown keys raise TypeError; missing ones take their default."""
 
+    def frozen(value: Any) -> Any:
+        return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+
     def build(kind: type, values: dict[str, Any]) -> Any:
-        kinds = {field.name: field.type for field in dataclasses.fields(kind)}
-        arguments = {}
-        for name, value in values.items():
-            if name in kinds and dataclasses.is_dataclass(kinds[name]):
-                value = build(kinds[name], value)
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-        return kind(**arguments)
+        kinds = get_type_hints(kind)
+        return kind(
+            **{
+                name: build(kinds[name], value) if dataclasses.is_dataclass(kinds.get(name)) else frozen(value)
+                for name, value in values.items()
+            }
+        )
 
     with warnings.catch_warnings():  # the warnings were given when the experiment was first made
         warnings.simplefilter("ignore")
         return build(Experiment, values)
 
 
+def flat(experiment: Experiment) -> dict[str, Any]:
+    """The value of every field, by its path."""
+
+    def leaves(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found = {}
+        for name, value in values.items():
+            found.update(leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+        return found
+
+    return leaves(to_dict(experiment), "")
+
+
 def differences(first: Experiment, second: Experiment) -> list[str]:
     """Lines `key: first -> second`, one for each field in which two experiments differ."""
-
-    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        leaves = {}
-        for name, value in values.items():
-            leaves.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
-        return leaves
-
-    one, two = flat(to_dict(first)), flat(to_dict(second))
+    one, two = flat(first), flat(second)
     return [f"{key}: {one[key]} -> {two[key]}" for key in one if one[key] != two[key]]
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
-from jaxvae import dataset, spectrogram
+from jaxvae import dataset, population, spectrogram
 from jaxvae.config import Experiment
 from jaxvae.dataset import Split
 from jaxvae.spectrogram import Statistics
@@ -26,18 +27,18 @@ _CHUNK_CLIPS = 64
 class Feed:
     """The clips of one split as spectrograms, whichever way they travel."""
 
-    def __init__(self, split: Split, experiment: Experiment, statistics: Statistics) -> None:
-        self._split, self._experiment, self._statistics = split, experiment, statistics
+    def __init__(self, split: Split, experiment: Experiment, statistics: Statistics, mesh: Mesh) -> None:
+        self._split, self._experiment, self._statistics, self._mesh = split, experiment, statistics, mesh
         self.pool = self._pool()
-        """Spectrograms or audio of all clips on the device; None when batches travel one by one."""
+        """Spectrograms or audio of all clips on every device; None when batches travel one by one."""
 
     def _pool(self) -> jax.Array | None:
         split, experiment = self._split, self._experiment
         shape = (split.clips, experiment.bins, experiment.frames)
         if 4 * np.prod(shape, dtype=np.int64) > SPECTROGRAM_BYTES:
-            if not dataset.resident(split, jax.devices()[:1]):
+            if not dataset.resident(split, self._mesh.local_devices):
                 return None
-            return jax.device_put(split.audio(np.arange(split.clips)))
+            return population.place(split.audio(np.arange(split.clips)), self._mesh, population.SHARED)
         spectrograms = np.empty(shape, np.float32)
         compute = jax.jit(self._compute)
         with tqdm(total=split.clips, unit="clip", desc="spectrograms") as bar:
@@ -46,7 +47,7 @@ class Feed:
                 part = spectrograms[first : first + _CHUNK_CLIPS]
                 part[:] = compute(split.audio(chosen))[: len(part)]
                 bar.update(len(part))
-        return jax.device_put(spectrograms)
+        return population.place(spectrograms, self._mesh, population.SHARED)
 
     def _compute(self, audio: jax.Array) -> jax.Array:
         return spectrogram.compute(audio, self._experiment.audio, self._experiment.spectrogram, self._statistics)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +12,14 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from jaxvae import config, spectrogram, train_state
+import jaxvae.workdir
+from jaxvae import config, spectrogram, train_state, vae_steps
 from jaxvae.audio import set_peak
 from jaxvae.checkpoints import CheckpointError, Checkpoints
 from jaxvae.dataset import WET_PEAK_DBFS
-from jaxvae.optimizer import hyperparams
+from jaxvae.optimizer import Hyperparams, hyperparams
 from jaxvae.spectrogram import Statistics
-from jaxvae.vae import VAE, Posterior
+from jaxvae.vae import VAE, Posterior, narrow
 
 _BATCH = 32  # clips encoded at once: large enough for the matrix products, small enough for a laptop's cache
 
@@ -33,7 +35,7 @@ class Encoder:
 
     experiment: config.Experiment
     statistics: Statistics
-    state: train_state.TrainState
+    weights: train_state.Weights
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Encoder:
         """Mean and log-variance (clip, latent) of each clip's posterior."""
         clips = self._clips(audio, sample_rate)
         windows = clips.reshape(-1, clips.shape[-1])
-        posterior = _in_batches(lambda batch: self._encode(self.state, batch), windows)
+        posterior = _in_batches(lambda batch: self._encode(self.weights, batch), windows)
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
 
     def spectrogram(
@@ -67,7 +69,7 @@ class Encoder:
     ) -> Float[np.ndarray, "clip bin frame"]:
         """The decoder's spectrogram at the posterior mean of the first `clip_samples` of each clip."""
         clips = self._clips(audio, sample_rate)[:, 0]
-        return _in_batches(lambda batch: self._reconstruct(self.state, batch), clips)
+        return _in_batches(lambda batch: self._reconstruct(self.weights, batch), clips)
 
     def _clips(self, audio: np.ndarray, sample_rate: int) -> Float[np.ndarray, "clip window sample"]:
         audio = np.atleast_2d(np.asarray(audio, np.float32))
@@ -99,8 +101,8 @@ class Encoder:
     @functools.cached_property
     def _encode(self) -> Callable:
         return jax.jit(
-            lambda state, batch: self._model.apply(
-                {"params": state.params, "batch_stats": state.batch_stats},
+            lambda weights, batch: self._model.apply(
+                {"params": weights.params, "batch_stats": weights.batch_stats},
                 self._compute(batch),
                 train=False,
                 method="encode",
@@ -109,10 +111,10 @@ class Encoder:
 
     @functools.cached_property
     def _reconstruct(self) -> Callable:
-        def reconstruct(state: train_state.TrainState, batch: jax.Array) -> jax.Array:
-            variables = {"params": state.params, "batch_stats": state.batch_stats}
-            noise = jnp.zeros((len(batch), self.latent_dim))
-            return self._model.apply(variables, self._compute(batch), noise, train=False).reconstruction
+        numbers = hyperparams(self.experiment)
+
+        def reconstruct(weights: train_state.Weights, batch: jax.Array) -> jax.Array:
+            return vae_steps.reconstruct(weights, numbers, self._compute(batch), model=self._model)
 
         return jax.jit(reconstruct)
 
@@ -127,45 +129,51 @@ def _in_batches(function: Callable, clips: Float[np.ndarray, "clip sample"]) -> 
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(clips)], *outputs)
 
 
-def load(workdir: str | Path, step: int | None = None) -> Encoder:
-    """The best checkpoint of a run, or the one of a given step.
+def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Encoder:
+    """The best weights of a run, or those of a given step; of a sweep, of the best member, or of a given one.
 
     Raises:
-        CheckpointError: the folder holds no checkpoint, or none of that step, or one of another format.
+        CheckpointError: the folder holds no checkpoint, or none of that step or member, or one of another format.
     """
-    workdir = Path(workdir)
-    for name in ("best", "checkpoints"):
-        if not (workdir / name).is_dir():
-            continue
-        checkpoints = Checkpoints(workdir / name, keep=2)
-        try:
-            found = checkpoints.latest_step() if step is None else step if step in checkpoints.steps() else None
-            if found is None:
-                continue
-            record = checkpoints.record(found)
-            experiment = config.from_dict(record["experiment"])
-            state = checkpoints.state(found, _abstract_state(experiment))
-            return Encoder(experiment, spectrogram.statistics_from(record["statistics"]), state)
-        finally:
-            checkpoints.close()
-    wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
-    raise CheckpointError(
-        f"{workdir} holds no {wanted}; make one with python -m launch.train CONFIG --workdir {workdir}"
-    )
+    members = jaxvae.workdir.read(Path(workdir))
+    if member is None:
+        member = min(members, key=lambda index: np.inf if members[index].best is None else members[index].best)
+    if member not in members:
+        raise CheckpointError(f"{workdir} has no member {member}; it has {', '.join(map(str, members))}")
+    chosen = members[member]
+    checkpoints = Checkpoints(chosen.folder / "checkpoints", keep=2)
+    try:
+        steps = checkpoints.steps()
+        if step is not None and step not in steps:
+            raise CheckpointError(
+                f"{workdir} holds no checkpoint of step {step}; it holds {', '.join(map(str, steps))}"
+            )
+        record = checkpoints.record(steps[-1] if step is None else step)
+        item, like = ("best", _stacked(record).weights) if step is None else ("state", _stacked(record))
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        restored = checkpoints.restore(record["step"], {item: like}, device)[item]
+    finally:
+        checkpoints.close()
+    weights = jax.tree.map(lambda leaf: leaf[chosen.place], restored if step is None else restored.weights)
+    weights = weights._replace(params=narrow(weights.params, chosen.experiment.model.latent_dim))
+    return Encoder(chosen.experiment, spectrogram.statistics_from(record["statistics"]), weights)
 
 
 def untrained(encoder: Encoder, seed: int = 0) -> Encoder:
     """An encoder of the same shape with fresh weights: the random-encoder baseline."""
-    experiment = encoder.experiment
-    create = functools.partial(
-        train_state.create, model=VAE(experiment.model), bins=experiment.bins, frames=experiment.frames
-    )
-    numbers = hyperparams(experiment)._replace(seed=jnp.asarray(seed))
+    create = functools.partial(_create, encoder.experiment)
+    numbers = hyperparams(encoder.experiment)._replace(seed=jnp.asarray(seed))
     state = jax.jit(create, compiler_options=train_state.RUN_ONCE)(numbers)
-    return dataclasses.replace(encoder, state=state)
+    return dataclasses.replace(encoder, weights=state.weights)
 
 
-def _abstract_state(experiment: config.Experiment) -> train_state.TrainState:
-    return jax.eval_shape(
-        lambda: train_state.create(hyperparams(experiment), VAE(experiment.model), experiment.bins, experiment.frames)
-    )
+def _create(experiment: config.Experiment, numbers: Hyperparams) -> train_state.TrainState:
+    return train_state.create(numbers, VAE(experiment.model), experiment.bins, experiment.frames)
+
+
+def _stacked(record: dict[str, Any]) -> train_state.TrainState:
+    """Shapes of the state of all members of a checkpoint."""
+    members = [config.from_dict(values) for values in record["members"]]
+    widest = max(members, key=lambda member: member.model.latent_dim)
+    one = jax.eval_shape(functools.partial(_create, widest), hyperparams(widest))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(members), *leaf.shape), leaf.dtype), one)

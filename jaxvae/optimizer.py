@@ -13,17 +13,41 @@ from jaxvae import config, schedules
 class Hyperparams(NamedTuple):
     """Everything about a run that is a number. A new value never recompiles; lengths are in steps."""
 
-    learning_rate: Float[Array, ""]
-    warmup_steps: Float[Array, ""]
-    steps: Float[Array, ""]
-    weight_decay: Float[Array, ""]
-    gradient_norm: Float[Array, ""]
-    beta_minimum: Float[Array, ""]
-    beta_maximum: Float[Array, ""]
-    beta_cycle_length: Float[Array, ""]
-    beta_ramp_fraction: Float[Array, ""]
-    free_nats: Float[Array, ""]
-    seed: Int[Array, ""]
+    learning_rate: Float[Array, "*member"]
+    warmup_steps: Float[Array, "*member"]
+    steps: Float[Array, "*member"]
+    steps_per_epoch: Float[Array, "*member"]
+    weight_decay: Float[Array, "*member"]
+    gradient_norm: Float[Array, "*member"]
+    beta_minimum: Float[Array, "*member"]
+    beta_maximum: Float[Array, "*member"]
+    beta_cycle_length: Float[Array, "*member"]
+    beta_ramp_fraction: Float[Array, "*member"]
+    free_nats: Float[Array, "*member"]
+    latent_dim: Int[Array, "*member"]
+    """Latent dimensions in use, of those that the network has."""
+    seed: Int[Array, "*member"]
+
+
+NUMBERS = (
+    "model.latent_dim",
+    "objective.beta.cycle_length",
+    "objective.beta.cycle_unit",
+    "objective.beta.maximum",
+    "objective.beta.minimum",
+    "objective.beta.ramp_fraction",
+    "objective.free_nats",
+    "train.epoch_clips",
+    "train.gradient_norm",
+    "train.learning_rate",
+    "train.seed",
+    "train.warmup_steps",
+    "train.weight_decay",
+)
+"""Fields of an experiment that reach a program through `Hyperparams` only, so that one program trains all their values.
+
+(`train.steps` does as well, but also says how long the program runs.)
+"""
 
 
 def hyperparams(experiment: config.Experiment) -> Hyperparams:
@@ -34,6 +58,7 @@ def hyperparams(experiment: config.Experiment) -> Hyperparams:
         "learning_rate": train.learning_rate,
         "warmup_steps": train.warmup_steps,
         "steps": train.steps,
+        "steps_per_epoch": experiment.steps_per_epoch,
         "weight_decay": train.weight_decay,
         "gradient_norm": train.gradient_norm,
         "beta_minimum": beta.minimum,
@@ -43,7 +68,9 @@ def hyperparams(experiment: config.Experiment) -> Hyperparams:
         "free_nats": experiment.objective.free_nats,
     }
     return Hyperparams(
-        **{name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}, seed=jnp.asarray(train.seed)
+        **{name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()},
+        latent_dim=jnp.asarray(experiment.model.latent_dim),
+        seed=jnp.asarray(train.seed),
     )
 
 
@@ -54,7 +81,7 @@ def learning_rate(step: Int[Array, ""], hyperparams: Hyperparams) -> Float[Array
     )
 
 
-def beta(step: Int[Array, ""], hyperparams: Hyperparams, beta: config.Beta, steps_per_epoch: int) -> Float[Array, ""]:
+def beta(step: Int[Array, ""], hyperparams: Hyperparams, beta: config.Beta) -> Float[Array, ""]:
     """The weight of the KL divergence at a step."""
     minimum, maximum = hyperparams.beta_minimum, hyperparams.beta_maximum
     cycle_length = hyperparams.beta_cycle_length
@@ -70,7 +97,11 @@ def beta(step: Int[Array, ""], hyperparams: Hyperparams, beta: config.Beta, step
             )
         case "seed":
             return schedules.seed(
-                step, minimum=minimum, maximum=maximum, cycle_length=cycle_length, steps_per_epoch=steps_per_epoch
+                step,
+                minimum=minimum,
+                maximum=maximum,
+                cycle_length=cycle_length,
+                steps_per_epoch=hyperparams.steps_per_epoch,
             )
         case "linear":
             return schedules.linear(step, minimum=minimum, maximum=maximum, length=cycle_length)

@@ -1,7 +1,9 @@
-"""One training run: its data, its compiled functions, its state and its folder."""
+"""One training run of one member or many: its data, its compiled functions, its state and its folder."""
 
 import contextlib
+import dataclasses
 import functools
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -12,76 +14,126 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jax.sharding import PartitionSpec
+from jaxtyping import Bool, Float, UInt8
 
-from jaxvae import config, dataset, losses, spectrogram, train_state
+from jaxvae import config, dataset, losses, population, spectrogram, train_state
 from jaxvae.audio import to_float
 from jaxvae.checkpoints import CheckpointError, Checkpoints
+from jaxvae.config import Experiment
 from jaxvae.feed import Feed
 from jaxvae.optimizer import Hyperparams, hyperparams
 from jaxvae.spectrogram import Statistics
 from jaxvae.summaries import Summaries
-from jaxvae.train_state import TrainState
-from jaxvae.vae import VAE
-from jaxvae.vae_steps import Metrics, eval_step, train_step
+from jaxvae.sweep import Value
+from jaxvae.train_state import TrainState, Weights
+from jaxvae.vae import VAE, draw_noise
+from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_step
+from jaxvae.workdir import Group
 
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
+SHOWN_MEMBERS = 8  # whose pictures and sounds are logged: 2 MB a member and validation
 
 
 class TrainingDiverged(RuntimeError):
-    """A loss was not finite."""
+    """A loss of every member was not finite."""
 
 
 class Run:
-    """A run in its folder: continued from the newest checkpoint there, or begun."""
+    """Members of one program in their folder: continued from the newest checkpoint there, or begun.
 
-    def __init__(self, experiment: config.Experiment, workdir: Path) -> None:
-        _require_writable(workdir)
-        self.experiment, self.workdir = experiment, workdir
-        self.newest = Checkpoints(workdir / "checkpoints", keep=2)
-        self.best = Checkpoints(workdir / "best", keep=1)
+    A single model is a population of one. Every host of a run makes one of these and calls the same methods in the same
+    order; the first host writes the logs.
+    """
+
+    def __init__(self, group: Group) -> None:
+        _require_writable(group.folder)
+        self.group, self.members, self.folder = group, group.members, group.folder
+        members = group.members
+        widest = max(member.model.latent_dim for member in members)
+        model = dataclasses.replace(members[0].model, latent_dim=widest)
+        self.experiment = dataclasses.replace(members[0], model=model)
+        """What the program is made for; its numbers are those of the first member."""
+        settings, execution = self.experiment.train, self.experiment.execution
+        self.mesh = population.make_mesh(len(members), settings.batch_size, execution)
+        self.checkpoints = Checkpoints(group.folder / "checkpoints", keep=2)
         record = self._previous_record()
-        self.data = dataset.render(experiment)
+        self.data = _render(self.experiment)
         if record is not None and record["dataset"] != self.data.identity:
             raise CheckpointError(
-                f"{workdir} was trained on data set {record['dataset']}, but the recordings or effects now make "
+                f"{group.folder} was trained on data set {record['dataset']}, but the recordings or effects now make "
                 f"{self.data.identity}; use another --workdir, or restore the recordings"
             )
         self.train, self.validation = self.data.split("train"), self.data.split("validation")
         self.statistics = self._statistics() if record is None else spectrogram.statistics_from(record["statistics"])
-        self.validated = {"best": None, "best_step": 0, "stale": 0} if record is None else record["validation"]
+        self.model = VAE(model)
+        numbers = jax.tree.map(lambda *values: np.stack(values), *map(hyperparams, members))
+        self.hyperparams: Hyperparams = population.place(numbers, self.mesh, population.MEMBERS)
+        self._at_once = population.members_at_once(len(members), self.mesh, execution)
+        self._begin() if record is None else self._continue(record)
 
-        self.model = VAE(experiment.model)
-        self.hyperparams = hyperparams(experiment)
-        create = functools.partial(train_state.create, model=self.model, bins=experiment.bins, frames=experiment.frames)
-        if record is None:
-            self.state = jax.jit(create, compiler_options=train_state.RUN_ONCE)(self.hyperparams)
-        else:
-            step = self.newest.latest_step()
-            self.state = self.newest.state(step, jax.eval_shape(create, self.hyperparams))
-        self.step = int(self.state.step)
-        self.best.forget_after(self.step)
-        self.log = Summaries(workdir, self.step)
-        self.log.text(self.step, "config", f"```json\n{json.dumps(config.to_dict(experiment), indent=1)}\n```")
+        first_host = jax.process_index() == 0
+        self.logs = {index: Summaries(log, self.step) for index, log in enumerate(group.logs) if first_host}
+        for index, log in self.logs.items():
+            text = json.dumps(config.to_dict(members[index]), indent=1)
+            log.text(self.step, "config", f"```json\n{text}\n```")
+            log.hyperparameters(self.varied(index))
+        self._train_feed = Feed(self.train, self.experiment, self.statistics, self.mesh)
+        self._validation_feed = Feed(self.validation, self.experiment, self.statistics, self.mesh)
+        self._advance = jax.jit(self._feed_and_train, donate_argnums=0)
+        self._evaluate = jax.jit(self._feed_and_eval)
+        self._reconstruct = jax.jit(self._feed_and_reconstruct)
+        self._keep = jax.jit(_keep_better, donate_argnums=2)
+        cpu = self.mesh.devices.flat[0].platform == "cpu"
+        self._steps_per_call = execution.steps_per_call or (1 if cpu else settings.log_every)
 
-        self._train_feed = Feed(self.train, experiment, self.statistics)
-        self._validation_feed = Feed(self.validation, experiment, self.statistics)
-        self._train_step = jax.jit(self._feed_and_train, donate_argnums=0)
-        self._eval_step = jax.jit(self._feed_and_eval)
+    def _create(self, numbers: Hyperparams) -> TrainState:
+        create = functools.partial(
+            train_state.create, model=self.model, bins=self.experiment.bins, frames=self.experiment.frames
+        )
+        return population.over_members(create, self.mesh, 1, mapped=1)(numbers)
+
+    def _begin(self) -> None:
+        self.state = jax.jit(self._create, compiler_options=train_state.RUN_ONCE)(self.hyperparams)
+        self.best: Weights = jax.tree.map(jnp.copy, self.state.weights)  # a copy, because the state is donated
+        self.step = 0
+        self.validated = [{"best": None, "best_step": 0, "stale": 0} for _ in self.members]
+        self.diverged = np.zeros(len(self.members), bool)
+
+    def _continue(self, record: dict[str, Any]) -> None:
+        self.step = record["step"]
+        state = jax.eval_shape(self._create, self.hyperparams)
+        sharding = jax.sharding.NamedSharding(self.mesh, population.MEMBERS)
+        restored = self.checkpoints.restore(self.step, {"state": state, "best": state.weights}, sharding)
+        self.state, self.best = restored["state"], restored["best"]
+        self.validated = record["validation"]
+        self.diverged = population.gather(self.state.diverged)
+
+    def varied(self, member: int) -> dict[str, Value]:
+        """Fields in which the members differ, with the values of one."""
+        fields = [config.flat(other) for other in self.members]
+        return {path: value for path, value in fields[member].items() if any(other[path] != value for other in fields)}
 
     def _previous_record(self) -> dict[str, Any] | None:
-        step = self.newest.latest_step()
+        step = self.checkpoints.latest_step()
         if step is None:
             return None
-        record = self.newest.record(step)
-        changed = config.differences(config.from_dict(record["experiment"]), self.experiment)
-        # Where files lie may change: what is in them is in the data set's identity, which is compared as well.
-        places = ("data.directory:", "data.audio:", "data.test_audio:")
-        changed = [line for line in changed if not line.startswith(places)]
+        record = self.checkpoints.record(step)
+        previous = [config.from_dict(values) for values in record["members"]]
+        # Where files lie and how the machine is used may change: what is in the files is in the data set's identity.
+        free = ("data.directory:", "data.audio:", "data.test_audio:", "execution.")
+        changed = [
+            line if len(self.members) == 1 else f"member {index}: {line}"
+            for index, pair in enumerate(zip(previous, self.members, strict=False))
+            for line in config.differences(*pair)
+            if not line.startswith(free)
+        ]
+        if len(previous) != len(self.members):
+            changed.append(f"members: {len(previous)} -> {len(self.members)}")
         if changed:
             raise CheckpointError(
-                f"{self.workdir} holds a run of another config; use another --workdir, or undo these changes:\n  "
+                f"{self.folder} holds a run of another config; use another --workdir, or undo these changes:\n  "
                 + "\n  ".join(changed)
             )
         return record
@@ -91,142 +143,228 @@ class Run:
         batches = (self.train.audio(part) for part in np.array_split(shown, -(-len(shown) // 64)))
         return spectrogram.statistics(batches, self.experiment.audio, self.experiment.spectrogram)
 
-    def _feed_and_train(self, state: TrainState, numbers: Hyperparams, pool: jax.Array | None, batch: jax.Array) -> Any:
-        return train_step(
-            state,
-            numbers,
-            self._train_feed.spectrograms(pool, batch),
-            model=self.model,
-            objective=self.experiment.objective,
-            steps_per_epoch=self.experiment.steps_per_epoch,
-        )
+    def _feed_and_train(
+        self, state: TrainState, numbers: Hyperparams, running: jax.Array, pool: jax.Array | None, batches: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        """The states after the steps of `batches` (step, batch, ...), and figures (member, step)."""
 
-    def _feed_and_eval(self, state: TrainState, pool: jax.Array | None, batch: jax.Array, noise: jax.Array) -> Metrics:
+        def steps(state: TrainState, numbers: Hyperparams, running: jax.Array, spectrograms: jax.Array) -> Any:
+            step = functools.partial(train_step, model=self.model, objective=self.experiment.objective)
+
+            def train(state: TrainState) -> tuple[TrainState, Metrics]:
+                return jax.lax.scan(lambda state, batch: step(state, numbers, batch), state, spectrograms)
+
+            def wait(state: TrainState) -> tuple[TrainState, Metrics]:
+                return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(train, state)[1])
+
+            return jax.lax.cond(running, train, wait, state)
+
+        # Every member sees the same spectrograms, so they are computed before the members part.
+        spectrograms = jax.lax.map(lambda batch: self._train_feed.spectrograms(pool, batch), batches)
+        many = population.over_members(steps, self.mesh, self._at_once, mapped=3)
+        return many(state, numbers, running, spectrograms)
+
+    def _feed_and_eval(
+        self, weights: Weights, numbers: Hyperparams, pool: jax.Array | None, batch: jax.Array, noise: jax.Array
+    ) -> Metrics:
+        evaluate = functools.partial(eval_step, model=self.model)
+        many = population.over_members(evaluate, self.mesh, self._at_once, mapped=2)
+        return many(weights, numbers, self._validation_feed.spectrograms(pool, batch), noise)
+
+    def _feed_and_reconstruct(
+        self, weights: Weights, numbers: Hyperparams, pool: jax.Array | None, batch: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         spectrograms = self._validation_feed.spectrograms(pool, batch)
-        return {"input": spectrograms, **eval_step(state, spectrograms, noise, model=self.model)}
+        many = population.over_members(
+            functools.partial(reconstruct, model=self.model), self.mesh, self._at_once, mapped=2
+        )
+        return spectrograms, many(weights, numbers, spectrograms)
 
     def batches(self) -> Iterator[np.ndarray]:
-        """What `advance` takes, for each step still to come."""
+        """What `advance` takes, for all the steps still to come; none of them runs past a log or a validation."""
         settings = self.experiment.train
-        return self._train_feed.batches(settings.seed, self.step, settings.steps, settings.batch_size)
+        source = self._train_feed.batches(settings.order_seed, self.step, settings.steps, settings.batch_size)
+        periods = (self._steps_per_call, settings.log_every, settings.validate_every)
+        step = self.step
+        while step < settings.steps:
+            end = min(settings.steps, *(step - step % period + period for period in periods))
+            yield np.stack(list(itertools.islice(source, end - step)))
+            step = end
 
-    def advance(self, batch: np.ndarray) -> dict[str, jax.Array]:
-        """Take one step; its figures stay on the device."""
-        self.state, metrics = self._train_step(self.state, self.hyperparams, self._train_feed.pool, batch)
-        self.step += 1
+    def advance(self, batches: np.ndarray) -> Metrics:
+        """Take the steps of `batches`; their figures (member, step) stay on the device."""
+        running = population.place(self.running, self.mesh, population.MEMBERS)
+        batches = population.place(batches, self.mesh, PartitionSpec(None, "data"))
+        self.state, metrics = self._advance(self.state, self.hyperparams, running, self._train_feed.pool, batches)
+        self.step += len(batches)
         return metrics
 
-    def record(self, window: list[dict[str, jax.Array]], since: float) -> float:
-        """Log the mean figures of the steps in `window`, the first of which began at `since`. Returns the loss.
+    @property
+    def running(self) -> Bool[np.ndarray, "member"]:
+        """Members that neither diverged nor ran out of patience."""
+        patience = self.experiment.train.patience
+        exhausted = np.array([0 < patience <= member["stale"] for member in self.validated])
+        return ~self.diverged & ~exhausted
+
+    def record(self, window: list[Metrics], since: float) -> tuple[float, list[int]]:
+        """Log the mean figures of the steps in `window`, the first of which began at `since`.
+
+        Returns the loss, averaged over the members that go on, and which members have diverged since the last call.
 
         Raises:
-            TrainingDiverged: the loss of one of the steps is not finite.
+            TrainingDiverged: no member is left that has not.
         """
-        fetched = jax.device_get(window)  # waits for the device
+        running = self.running
+        figures, diverged = population.gather((window, self.state.diverged))  # waits for the device
         seconds = time.perf_counter() - since
-        figures = {name: float(np.mean([step[name] for step in fetched])) for name in fetched[0]}
-        if not np.isfinite([figures["loss"], figures["gradient_norm"]]).all():
-            raise self._diverged("the loss or its gradient")
-        scalars = {f"train/{name}": value for name, value in figures.items()}
-        scalars["speed/clips_per_s"] = len(window) * self.experiment.train.batch_size / seconds
-        self.log.scalars(self.step, scalars)
-        return figures["loss"]
+        figures = {name: np.concatenate([part[name] for part in figures], axis=1) for name in figures[0]}
+        fallen = np.flatnonzero(diverged & ~self.diverged).tolist()
+        self._freeze(diverged)
+        rate = figures["loss"].shape[1] * self.experiment.train.batch_size / seconds
+        for member, log in self.logs.items():
+            if running[member] and not diverged[member]:
+                scalars = {f"train/{name}": values[member].mean() for name, values in figures.items()}
+                scalars["speed/clips_per_s"] = rate
+                if len(self.members) > 1:
+                    scalars["speed/clips_per_s_of_all_members"] = rate * running.sum()
+                log.scalars(self.step, scalars)
+        return float(np.mean(figures["loss"][running & ~diverged])) if (running & ~diverged).any() else np.nan, fallen
 
-    def validate(self) -> dict[str, float]:
-        """Figures over the validation set, every effect of it, none of which depends on beta."""
+    def validate(self) -> list[dict[str, float]]:
+        """Figures of each member over the validation set, every effect of it, none of which depends on beta."""
         split, experiment, size = self.validation, self.experiment, self.experiment.train.batch_size
         outputs: dict[str, list[np.ndarray]] = {"mean_squared": [], "kl": [], "mean": []}
         for number, first in enumerate(range(0, split.clips, size)):
             chosen = np.arange(first, first + size) % split.clips  # the last batch is filled up, then cut
-            noise = jax.random.normal(jax.random.key(number), (size, experiment.model.latent_dim))
-            figures = self._evaluate(chosen, noise)
+            noise = draw_noise(jax.random.key(number), size, experiment.model.latent_dim)
+            batch = population.place(self._validation_feed.batch(chosen), self.mesh, PartitionSpec("data"))
+            noise = population.place(noise, self.mesh, PartitionSpec("data"))
+            weights, pool = self.state.weights, self._validation_feed.pool
+            figures = population.gather(self._evaluate(weights, self.hyperparams, pool, batch, noise))
             for name, parts in outputs.items():
-                parts.append(np.asarray(figures[name])[: split.clips - first])
-        error, kl, mean = (np.concatenate(outputs[name]) for name in ("mean_squared", "kl", "mean"))
-        variance = mean.var(axis=0)
-        pixels = experiment.bins * experiment.frames
-        elbo = losses.calibrated_negative_elbo(error.mean(), kl.sum(axis=1).mean(), pixels)
-        if not np.isfinite(elbo):
-            raise self._diverged("the validation figure")
-        values = {
-            "val/negative_elbo": float(elbo),
-            "val/mean_squared": float(error.mean()),
-            "val/kl": float(kl.sum(axis=1).mean()),
-            "latent/active_share": float((variance > 0.01).mean()),
-        }
-        for index, effect in enumerate(self.data.effects):
-            values[f"effect/{effect.name}/mean_squared"] = float(error[split.effect == index].mean())
-        self.log.scalars(self.step, values)
-        self.log.histogram(self.step, "latent/kl_per_dimension", kl.mean(axis=0))
-        self.log.histogram(self.step, "latent/variance_of_mean", variance)
+                parts.append(figures[name][:, : split.clips - first])
+        outputs = {name: np.concatenate(parts, axis=1) for name, parts in outputs.items()}
+        values = [
+            self._figures(member, *(outputs[name][index] for name in ("mean_squared", "kl", "mean")))
+            for index, member in enumerate(self.members)
+        ]
+        self._freeze(self.diverged | ~np.isfinite([figures["val/negative_elbo"] for figures in values]))
+        for member, log in self.logs.items():
+            if self.running[member]:
+                used = self.members[member].model.latent_dim
+                kl, mean = (outputs[name][member, :, :used] for name in ("kl", "mean"))
+                log.scalars(self.step, values[member])
+                log.histogram(self.step, "latent/kl_per_dimension", kl.mean(axis=0))
+                log.histogram(self.step, "latent/variance_of_mean", mean.var(axis=0))
         self._show()
-        self.log.flush()
+        for log in self.logs.values():
+            log.flush()
         return values
 
-    def _evaluate(self, chosen: Int[np.ndarray, "batch"], noise: jax.Array) -> Metrics:
-        feed = self._validation_feed
-        return self._eval_step(self.state, feed.pool, feed.batch(chosen), noise)
+    def _figures(self, member: Experiment, error: np.ndarray, kl: np.ndarray, mean: np.ndarray) -> dict[str, float]:
+        pixels, latent_dim = member.bins * member.frames, member.model.latent_dim
+        nats = kl.sum(axis=1).mean()
+        values = {
+            "val/negative_elbo": float(losses.calibrated_negative_elbo(error.mean(), nats, pixels)),
+            "val/mean_squared": float(error.mean()),
+            "val/kl": float(nats),
+            "latent/active_share": float((mean[:, :latent_dim].var(axis=0) > 0.01).mean()),
+        }
+        for index, effect in enumerate(self.data.effects):
+            values[f"effect/{effect.name}/mean_squared"] = float(error[self.validation.effect == index].mean())
+        return values
+
+    def _freeze(self, diverged: Bool[np.ndarray, "member"]) -> None:
+        """Take note of the members that have diverged."""
+        if (diverged != self.diverged).any():
+            self.diverged = diverged
+            self.state = self.state.replace(diverged=population.place(diverged, self.mesh, population.MEMBERS))
+        if diverged.all():
+            raise self._all_diverged()
 
     def _show(self) -> None:
         """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
         chosen = np.arange(min(SHOWN_CLIPS, self.validation.clips))
-        figures = self._evaluate(chosen, jnp.zeros((len(chosen), self.experiment.model.latent_dim)))
-        inputs, outputs = np.asarray(figures["input"]), np.asarray(figures["reconstruction"])
-        for index, effect in enumerate(self.validation.effect[chosen]):
-            tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
-            self.log.image(self.step, tag, _side_by_side(inputs[index], outputs[index]))
+        feed = self._validation_feed
+        batch = population.place(feed.batch(chosen), self.mesh, population.SHARED)
+        shown = self._reconstruct(self.state.weights, self.hyperparams, feed.pool, batch)
+        inputs, outputs = population.gather(shown)
         rate, settings = self.experiment.audio, self.experiment.spectrogram
-        decoded = spectrogram.invert(outputs[:1], rate, settings, self.statistics)[0]
-        wet = to_float(self.validation.audio(chosen[:1])[0])
-        dry = self.validation.dry(chosen[:1])[0]
-        for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
-            self.log.audio(self.step, f"audio/{name}", sound, rate.sample_rate)
+        for member, log in list(self.logs.items())[:SHOWN_MEMBERS]:
+            for index, effect in enumerate(self.validation.effect[chosen]):
+                tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
+                log.image(self.step, tag, _side_by_side(inputs[index], outputs[member, index]))
+            decoded = spectrogram.invert(outputs[member, :1], rate, settings, self.statistics)[0]
+            wet, dry = to_float(self.validation.audio(chosen[:1])[0]), self.validation.dry(chosen[:1])[0]
+            for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
+                log.audio(self.step, f"audio/{name}", sound, rate.sample_rate)
 
-    def consider(self, figures: dict[str, float]) -> bool:
-        """Keep the state if validation was never better. Returns whether patience has run out."""
-        value, validated = figures["val/negative_elbo"], self.validated
-        if validated["best"] is None or value < validated["best"]:
-            self.validated = {"best": value, "best_step": self.step, "stale": 0}
-            self._save(self.best)
-        else:
-            self.validated = {**validated, "stale": validated["stale"] + 1}
-        return self.exhausted()
+    def consider(self, figures: list[dict[str, float]]) -> None:
+        """Keep the weights of the members whose validation was never better, and count the others' patience."""
+        better = np.zeros(len(self.members), bool)
+        for member in np.flatnonzero(self.running):
+            value, validated = figures[member]["val/negative_elbo"], self.validated[member]
+            better[member] = validated["best"] is None or value < validated["best"]
+            if better[member]:
+                self.validated[member] = {"best": value, "best_step": self.step, "stale": 0}
+            else:
+                self.validated[member] = {**validated, "stale": validated["stale"] + 1}
+        if better.any():
+            better = population.place(better, self.mesh, population.MEMBERS)
+            self.best = self._keep(better, self.state.weights, self.best)
 
-    def exhausted(self) -> bool:
-        """Whether validation has not improved for `patience` times."""
-        patience = self.experiment.train.patience
-        return 0 < patience <= self.validated["stale"]
-
-    def _diverged(self, what: str) -> TrainingDiverged:
-        self.newest.wait()
-        good = self.newest.latest_step()
+    def _all_diverged(self) -> TrainingDiverged:
+        self.checkpoints.wait()
+        good = self.checkpoints.latest_step()
         kept = f"the last good checkpoint is of step {good}" if good is not None else "no checkpoint was written yet"
+        settings = self.members[0].train
+        whose = "the loss, its gradient or the validation figure"
+        if len(self.members) > 1:
+            whose += f" of each of the {len(self.members)} members"
         return TrainingDiverged(
-            f"{what} is not finite at step {self.step}; {kept} in {self.workdir / 'checkpoints'}. Lower "
-            f"train.learning_rate (now {self.experiment.train.learning_rate}) or train.gradient_norm "
-            f"(now {self.experiment.train.gradient_norm}) and train into another --workdir"
+            f"{whose} is not finite at step {self.step}; {kept} in {self.folder / 'checkpoints'}. Lower "
+            f"train.learning_rate (now {settings.learning_rate}) or train.gradient_norm (now "
+            f"{settings.gradient_norm}) and train into another --workdir"
         )
 
     def save(self) -> None:
-        """Start to write the newest state, from which the same command continues."""
-        if self.newest.latest_step() != self.step:
-            self._save(self.newest)
-
-    def _save(self, checkpoints: Checkpoints) -> None:
-        record = {
-            "experiment": config.to_dict(self.experiment),
-            "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
-            "dataset": self.data.identity,
-            "validation": self.validated,
-        }
-        checkpoints.save(self.step, self.state, record)
+        """Start to write the newest state, from which the same command continues, and the best weights."""
+        if self.checkpoints.latest_step() != self.step:
+            record = {
+                "step": self.step,
+                "indices": self.group.indices,
+                "diverged": self.diverged.tolist(),
+                "members": [config.to_dict(member) for member in self.members],
+                "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
+                "dataset": self.data.identity,
+                "validation": self.validated,
+            }
+            self.checkpoints.save(self.step, {"state": self.state, "best": self.best}, record)
 
     def close(self) -> None:
         """Finish writing."""
         with contextlib.ExitStack() as stack:  # each, even when one of them fails
-            stack.callback(self.log.close)
-            stack.callback(self.best.close)
-            stack.callback(self.newest.close)
+            for log in self.logs.values():
+                stack.callback(log.close)
+            stack.callback(self.checkpoints.close)
+
+
+def _keep_better(better: jax.Array, weights: Weights, best: Weights) -> Weights:
+    """The weights of members that are better, the best of the others."""
+
+    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(better.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, weights, best)
+
+
+def _render(experiment: Experiment) -> dataset.Dataset:
+    """The data set, of which every host renders its share first. Hosts that share no disk then render the rest."""
+    host, hosts = jax.process_index(), jax.process_count()
+    if hosts > 1:
+        dataset.render(experiment, part=(host + 1, hosts), progress=host == 0)
+        population.wait_for_all_hosts("rendered")
+    return dataset.render(experiment, progress=host == 0)
 
 
 def _require_writable(workdir: Path) -> None:

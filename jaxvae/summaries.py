@@ -17,6 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.hparams import summary_v2 as hparams_plugin
 from tensorboard.plugins.text import metadata as text_plugin
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -84,6 +85,11 @@ class Summaries:
         )
         metadata = text_plugin.create_summary_metadata(display_name=None, description=None)
         self._add(step, Summary.Value(tag=tag, metadata=metadata, tensor=tensor))
+
+    def hyperparameters(self, values: dict[str, bool | int | float | str]) -> None:
+        """Log what sets this run apart, for the table of TensorBoard's HParams page."""
+        proto = hparams_plugin.hparams_pb(values)
+        self._writer.add_event(Event(wall_time=time.time(), summary=proto))
 
     def flush(self) -> None:
         """Return when everything logged is on disk."""

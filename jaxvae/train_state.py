@@ -1,6 +1,6 @@
 """The state of one training run: arrays only."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +27,28 @@ class TrainState:
     opt_state: Any
     key: Any
     """A typed PRNG key."""
+    diverged: Any
+    """Whether a loss or gradient was not finite; the state is then that before the step and never changes again."""
+
+    @property
+    def weights(self) -> "Weights":
+        """What a trained network is made of."""
+        return Weights(self.step, self.params, self.batch_stats)
+
+
+class Weights(NamedTuple):
+    """A network as it was at a step."""
+
+    step: Any
+    params: Any
+    batch_stats: Any
 
 
 def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int) -> TrainState:
     """The state before the first step, a pure function of the hyper-parameters' seed."""
     params_key, noise_key = jax.random.split(jax.random.key(hyperparams.seed))
-    variables = model.init(
-        params_key, jnp.zeros((1, bins, frames)), jnp.zeros((1, model.config.latent_dim)), train=False
-    )
+    noise = jnp.zeros((1, model.config.latent_dim))
+    variables = model.init(params_key, jnp.zeros((1, bins, frames)), noise, hyperparams.latent_dim, train=False)
     step = jnp.zeros((), jnp.int32)
     return TrainState(
         step=step,
@@ -42,4 +56,5 @@ def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int) -> Trai
         batch_stats=variables.get("batch_stats", {}),
         opt_state=make_optimizer(step, hyperparams).init(variables["params"]),
         key=noise_key,
+        diverged=jnp.zeros((), bool),
     )

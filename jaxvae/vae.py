@@ -4,6 +4,9 @@ Conventions
     spectrogram, reconstruction   (batch, bin, frame), normalised; any number of bins and frames
     mean, logvar, z, noise        (batch, latent)
     inside                        (batch, bin, frame, channel), or as the module says
+    latent_dim                    dimensions in use, a number or an array; the rest are 0 and have no gradient
+A network that uses `latent_dim` of its dimensions starts and computes as one that has no others (`narrow` makes it):
+noise and weights are drawn latent-major, so those of fewer dimensions are the first of those of more.
 No loss and no sampling of noise here. Only the seed's backbone has batch statistics; with any other, what becomes of
 a clip does not depend on its neighbours. A size that a backbone does not divide is extended by repeating its last bin
 or frame, and the reconstruction is cut to the size asked for.
@@ -16,12 +19,12 @@ Backbones
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Key
 
 from jaxvae.config import Model
 
@@ -56,12 +59,22 @@ class VAE(nn.Module):
         self.log_std = self.param("log_std", nn.initializers.zeros, ())
 
     def __call__(
-        self, spectrogram: Float[Array, "batch bin frame"], noise: Float[Array, "batch latent"], train: bool = False
+        self,
+        spectrogram: Float[Array, "batch bin frame"],
+        noise: Float[Array, "batch latent"],
+        latent_dim: ArrayLike | None = None,
+        train: bool = False,
     ) -> Output:
-        """Posterior, its sample at `noise` (standard normal, or 0 for the mean) and the reconstruction from that."""
-        posterior = self.encoder(spectrogram, train)
-        z = posterior.mean + jnp.exp(0.5 * posterior.logvar) * noise
-        return Output(posterior, z, self.decoder(z, *spectrogram.shape[1:], train), self.log_std)
+        """Posterior, its sample at `noise` (standard normal, or 0 for the mean) and the reconstruction from that.
+
+        Of the latent dimensions the first `latent_dim` are in use; None means all.
+        """
+        latent_dim = self.config.latent_dim if latent_dim is None else latent_dim
+        used = latent_mask(self.config.latent_dim, latent_dim)
+        posterior = Posterior(*(used * part for part in self.encoder(spectrogram, train)))
+        z = posterior.mean + jnp.exp(0.5 * posterior.logvar) * (used * noise)
+        reconstruction = self.decoder(z, latent_dim, *spectrogram.shape[1:], train)
+        return Output(posterior, z, reconstruction, self.log_std)
 
     def encode(self, spectrogram: Float[Array, "batch bin frame"], train: bool = False) -> Posterior:
         """Posterior of each clip."""
@@ -71,7 +84,29 @@ class VAE(nn.Module):
         self, z: Float[Array, "batch latent"], bins: int, frames: int, train: bool = False
     ) -> Float[Array, "batch {bins} {frames}"]:
         """Spectrogram of each latent vector, of the size that the network was made for."""
-        return self.decoder(z, bins, frames, train)
+        return self.decoder(z, self.config.latent_dim, bins, frames, train)
+
+
+def latent_mask(latent_dim: int, used: ArrayLike) -> Float[Array, "1 latent"]:
+    """1 for the dimensions in use, 0 for the rest."""
+    return (jnp.arange(latent_dim) < used).astype(jnp.float32)[None]
+
+
+def draw_noise(key: Key[Array, ""], batch: int, latent_dim: int) -> Float[Array, "batch latent"]:
+    """Standard normal noise, of which fewer dimensions have the first columns."""
+    return jax.random.normal(key, (latent_dim, batch)).T
+
+
+def narrow(params: Any, latent_dim: int) -> Any:
+    """The weights of a VAE of `latent_dim` dimensions, cut out of those of one that uses no more of its own."""
+
+    def cut(path: tuple, weights: ArrayLike) -> ArrayLike:
+        layer, kind = (entry.key for entry in path[-2:]) if len(path) > 1 else (None, None)
+        if layer in ("mean", "logvar"):
+            return weights[..., :latent_dim]
+        return weights[:latent_dim] if (layer, kind) == ("from_latent", "kernel") else weights
+
+    return jax.tree_util.tree_map_with_path(cut, params)
 
 
 class Encoder(nn.Module):
@@ -91,11 +126,15 @@ class Encoder(nn.Module):
                 features = PatchEncoder(width, name="backbone")(spectrogram)
             case "filterbank":
                 features = FilterbankEncoder(width, name="backbone")(spectrogram)
-        # Small, so that training starts close to the prior whatever the backbone's scale.
-        init = nn.initializers.variance_scaling(0.01, "fan_in", "truncated_normal")
-        mean = nn.Dense(self.config.latent_dim, kernel_init=init, name="mean")(features)
-        logvar = nn.Dense(self.config.latent_dim, kernel_init=init, name="logvar")(features)
+        mean = nn.Dense(self.config.latent_dim, kernel_init=_latent_major, name="mean")(features)
+        logvar = nn.Dense(self.config.latent_dim, kernel_init=_latent_major, name="logvar")(features)
         return Posterior(mean, logvar)
+
+
+def _latent_major(key: Key[Array, ""], shape: tuple[int, int], dtype: Any) -> Float[Array, "feature latent"]:
+    # Small, so that training starts close to the prior whatever the backbone's scale.
+    init = nn.initializers.variance_scaling(0.01, "fan_in", "truncated_normal", in_axis=1, out_axis=0)
+    return init(key, shape[::-1], dtype).T
 
 
 class Decoder(nn.Module):
@@ -105,19 +144,35 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "batch latent"], bins: int, frames: int, train: bool
+        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int, train: bool
     ) -> Float[Array, "batch {bins} {frames}"]:
         width = self.config.width
         match self.config.backbone:
             case "seed":
-                reconstruction = SeedDecoder(name="backbone")(z, bins, frames, train)
+                reconstruction = SeedDecoder(name="backbone")(z, latent_dim, bins, frames, train)
             case "convolution":
-                reconstruction = ConvolutionDecoder(width, name="backbone")(z, bins, frames)
+                reconstruction = ConvolutionDecoder(width, name="backbone")(z, latent_dim, bins, frames)
             case "patch":
-                reconstruction = PatchDecoder(width, name="backbone")(z, bins, frames)
+                reconstruction = PatchDecoder(width, name="backbone")(z, latent_dim, bins, frames)
             case "filterbank":
-                reconstruction = FilterbankDecoder(width, name="backbone")(z, bins, frames)
+                reconstruction = FilterbankDecoder(width, name="backbone")(z, latent_dim, bins, frames)
         return reconstruction[:, :bins, :frames]
+
+
+class FromLatent(nn.Module):
+    """Dense layer of the latent vector, whose initial scale is that of `latent_dim` inputs (LeCun et al. 1998)."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "batch latent"], latent_dim: ArrayLike) -> Float[Array, "batch {self.features}"]:
+        def init(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "latent {self.features}"]:
+            # A normal distribution cut at two standard deviations has .8796 of its standard deviation.
+            return jax.random.truncated_normal(key, -2.0, 2.0, shape) / (0.87962566 * jnp.sqrt(latent_dim))
+
+        kernel = self.param("kernel", init, (z.shape[1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return z @ kernel + bias[None]
 
 
 # Strided convolutions. Four halvings with kernel 3 and padding 1 take 16 m + 1 to m + 1, and back exactly.
@@ -205,10 +260,10 @@ class SeedDecoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: Float[Array, "batch latent"], bins: int, frames: int, train: bool
+        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int, train: bool
     ) -> Float[Array, "batch _ _"]:
         shape = (_halvings(bins), _halvings(frames), _SEED_CHANNELS[-1])
-        x = nn.relu(nn.Dense(math.prod(shape))(z)).reshape(-1, *shape)
+        x = nn.relu(FromLatent(math.prod(shape), name="from_latent")(z, latent_dim)).reshape(-1, *shape)
         for channels in _SEED_CHANNELS[-2::-1]:
             x = nn.relu(TransposedConvolution(channels)(x))
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
@@ -235,9 +290,11 @@ class ConvolutionDecoder(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"], bins: int, frames: int) -> Float[Array, "batch _ _"]:
+    def __call__(
+        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
+    ) -> Float[Array, "batch _ _"]:
         shape = (_halvings(bins), _halvings(frames), _CONVOLUTION_CHANNELS[-1] * self.width)
-        x = nn.gelu(nn.Dense(math.prod(shape))(z)).reshape(-1, *shape)
+        x = nn.gelu(FromLatent(math.prod(shape), name="from_latent")(z, latent_dim)).reshape(-1, *shape)
         for channels in _CONVOLUTION_CHANNELS[-2::-1]:
             x = nn.gelu(nn.GroupNorm(num_groups=1)(TransposedConvolution(channels * self.width)(x)))
         return TransposedConvolution(1)(x)[..., 0]
@@ -304,9 +361,13 @@ class PatchDecoder(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"], bins: int, frames: int) -> Float[Array, "batch _ _"]:
+    def __call__(
+        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
+    ) -> Float[Array, "batch _ _"]:
         rows, columns = math.ceil(bins / 16), math.ceil(frames / 8)
-        x = nn.Dense(rows * columns * 32 * self.width)(z).reshape(-1, rows * columns, 32 * self.width)
+        x = FromLatent(rows * columns * 32 * self.width, name="from_latent")(z, latent_dim).reshape(
+            -1, rows * columns, 32 * self.width
+        )
         x = Mixer(128 * self.width)(nn.Dense(128 * self.width)(x))
         x = nn.Dense(4 * 64 * self.width)(nn.RMSNorm(use_scale=False)(x)).reshape(
             -1, rows, columns, 4 * 64 * self.width
@@ -336,8 +397,12 @@ class FilterbankDecoder(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"], bins: int, frames: int) -> Float[Array, "batch _ _"]:
-        x = nn.Dense(64 * self.width * 32 * self.width)(z).reshape(-1, 64 * self.width, 32 * self.width)
+    def __call__(
+        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
+    ) -> Float[Array, "batch _ _"]:
+        x = FromLatent(64 * self.width * 32 * self.width, name="from_latent")(z, latent_dim).reshape(
+            -1, 64 * self.width, 32 * self.width
+        )
         x = nn.Dense(frames)(x).swapaxes(1, 2)
         x = nn.Dense(128 * self.width)(x)
         for _ in range(2):

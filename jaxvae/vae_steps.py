@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from jaxvae import config, losses
 from jaxvae.optimizer import Hyperparams, beta, learning_rate, make_optimizer
-from jaxvae.train_state import TrainState
-from jaxvae.vae import VAE
+from jaxvae.train_state import TrainState, Weights
+from jaxvae.vae import VAE, draw_noise, latent_mask
 
 Metrics = dict[str, Any]
 
@@ -22,24 +22,26 @@ def train_step(
     *,
     model: VAE,
     objective: config.Objective,
-    steps_per_epoch: int,
 ) -> tuple[TrainState, Metrics]:
-    """The state after one step of the optimiser, and the step's figures as scalars."""
-    noise = jax.random.normal(
-        jax.random.fold_in(state.key, state.step), (spectrogram.shape[0], model.config.latent_dim)
-    )
-    beta_now = beta(state.step, hyperparams, objective.beta, steps_per_epoch)
+    """The state after one step of the optimiser, and the step's figures as scalars.
+
+    A step whose loss or gradient is not finite is not taken, nor is any after it.
+    """
+    latent_dim = hyperparams.latent_dim
+    noise = draw_noise(jax.random.fold_in(state.key, state.step), len(spectrogram), model.config.latent_dim)
+    beta_now = beta(state.step, hyperparams, objective.beta)
+    free_nats = hyperparams.free_nats * latent_mask(model.config.latent_dim, latent_dim)[0]
 
     def loss_fn(params: Any) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        output, updated = model.apply(variables, spectrogram, noise, train=True, mutable=["batch_stats"])
+        output, updated = model.apply(variables, spectrogram, noise, latent_dim, train=True, mutable=["batch_stats"])
         error = jnp.mean(losses.mean_squared(spectrogram, output.reconstruction))
         if objective.reconstruction == "gaussian":
             reconstruction = jnp.mean(losses.gaussian_nll(spectrogram, output.reconstruction, output.log_std))
         else:
             reconstruction = error
         kl = losses.kl_per_dimension(output.posterior)
-        loss = reconstruction + beta_now * losses.free_kl(kl, hyperparams.free_nats)
+        loss = reconstruction + beta_now * losses.free_kl(kl, free_nats)
         metrics = {
             "loss": loss,
             "reconstruction": reconstruction,
@@ -56,24 +58,35 @@ def train_step(
         "learning_rate": learning_rate(state.step, hyperparams),
         "gradient_norm": optax.tree.norm(gradient),
     }
-    state = state.replace(
-        step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
-        batch_stats=batch_stats,
-        opt_state=opt_state,
-    )
-    return state, metrics
+    diverged = state.diverged | ~jnp.isfinite(metrics["loss"]) | ~jnp.isfinite(metrics["gradient_norm"])
+    old = (state.step, state.params, state.batch_stats, state.opt_state)
+    new = (state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state)
+    step, params, batch_stats, opt_state = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, old)
+    return TrainState(step, params, batch_stats, opt_state, state.key, diverged), metrics
 
 
 def eval_step(
-    state: TrainState, spectrogram: Float[Array, "batch bin frame"], noise: Float[Array, "batch latent"], *, model: VAE
+    weights: Weights,
+    hyperparams: Hyperparams,
+    spectrogram: Float[Array, "batch bin frame"],
+    noise: Float[Array, "batch latent"],
+    *,
+    model: VAE,
 ) -> Metrics:
     """Figures of each example: mean squared error of a sampled reconstruction, KL per dimension, posterior mean."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    output = model.apply(variables, spectrogram, noise, train=False)
+    variables = {"params": weights.params, "batch_stats": weights.batch_stats}
+    output = model.apply(variables, spectrogram, noise, hyperparams.latent_dim, train=False)
     return {
         "mean_squared": losses.mean_squared(spectrogram, output.reconstruction),
         "kl": losses.kl_per_dimension(output.posterior),
         "mean": output.posterior.mean,
-        "reconstruction": output.reconstruction,
     }
+
+
+def reconstruct(
+    weights: Weights, hyperparams: Hyperparams, spectrogram: Float[Array, "batch bin frame"], *, model: VAE
+) -> Float[Array, "batch bin frame"]:
+    """What the decoder makes of the posterior mean."""
+    variables = {"params": weights.params, "batch_stats": weights.batch_stats}
+    noise = jnp.zeros((len(spectrogram), model.config.latent_dim))
+    return model.apply(variables, spectrogram, noise, hyperparams.latent_dim, train=False).reconstruction

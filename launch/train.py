@@ -1,7 +1,9 @@
-"""Train a spectrogram VAE, or continue where an earlier run of the same command stopped.
+"""Train a spectrogram VAE or a sweep of them, or continue where an earlier run of the same command stopped.
 
     python -m launch.train configs/vae_base.py --workdir runs/base
     python -m launch.train configs/vae_base.py --workdir runs/small --model.latent-dim 32
+    python -m launch.train configs/vae_latent_sweep.py --workdir runs/latent_sweep
+    python -m launch.train CONFIG --workdir SHARED/RUN --hosts.coordinator node0:8476 --hosts.count 2 --hosts.index 1
 
 Ctrl-C and SIGTERM save and stop; the same command continues, with the same numbers as an uninterrupted run.
 """
@@ -13,13 +15,17 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
-from jaxvae import config
+import jaxvae.workdir
+from jaxvae import config, population
 from jaxvae.checkpoints import CheckpointError
 from jaxvae.effects import EffectError
 from jaxvae.run import Run, TrainingDiverged
+from jaxvae.vae_steps import Metrics
 from launch import command_line
+from launch.hosts import Hosts, together
 
 SHOWN = ("val/negative_elbo", "val/mean_squared", "val/kl", "latent/active_share")
 
@@ -30,6 +36,7 @@ class Options:
 
     workdir: Path
     """Folder of the run: checkpoints and TensorBoard logs. An interrupted run in it is continued."""
+    hosts: Hosts = Hosts()
 
 
 class StopRequest:
@@ -53,31 +60,63 @@ class StopRequest:
 
 
 def train(experiment: config.Experiment, workdir: Path) -> int:
-    """Train until the steps or the patience run out, or a signal comes. Returns the signal's number, or 0."""
-    settings = experiment.train
-    run = Run(experiment, workdir)
-    finished = run.step >= settings.steps or run.exhausted()
+    """Train every group of members in turn. Returns the number of the signal that stopped it, or 0."""
+    groups = jaxvae.workdir.groups(experiment, workdir)
+    for number, group in enumerate(groups, start=1):
+        name = experiment.name if len(groups) == 1 else f"{experiment.name} {number}/{len(groups)}"
+        try:
+            stopped = train_group(Run(group), name)
+        except TrainingDiverged as error:
+            if len(groups) == 1:
+                raise
+            print(f"{name}: {error}")  # the other groups go on
+            continue
+        if stopped:
+            return stopped
+    print(f"wrote checkpoints and TensorBoard logs to {workdir} (tensorboard --logdir {workdir})")
+    return 0
+
+
+def train_group(run: Run, name: str) -> int:
+    """Train until the steps or everyone's patience run out, or a signal comes. Returns the signal's number, or 0."""
+    settings = run.experiment.train
+    single = len(run.members) == 1
+    finished = run.step >= settings.steps or not run.running.any()
+    first_host = jax.process_index() == 0
     try:
         with (
             StopRequest() as request,
-            tqdm(total=settings.steps, initial=run.step, unit="step", desc=experiment.name, mininterval=1.0) as bar,
+            tqdm(
+                total=settings.steps,
+                initial=run.step,
+                unit="step",
+                desc=name if single else f"{name}, {len(run.members)} members",
+                mininterval=1.0,
+                disable=not first_host,
+            ) as bar,
         ):
-            window: list[dict[str, jax.Array]] = []
+            window: list[Metrics] = []
             since = time.perf_counter()
-            for batch in () if finished else run.batches():
-                window.append(run.advance(batch))
-                bar.update()
+            for batches in () if finished else run.batches():
+                window.append(run.advance(batches))
+                bar.update(len(batches))
                 last = run.step == settings.steps
-                stop = request.signal is not None
+                log = last or run.step % settings.log_every == 0 or run.step % settings.validate_every == 0
+                # A signal may reach one host only, so hosts agree on it, at steps where they meet anyway.
+                meet = log or jax.process_count() == 1
+                stop = meet and population.anywhere(request.signal is not None)
                 validate = last or run.step % settings.validate_every == 0
-                if validate or stop or run.step % settings.log_every == 0:
-                    loss = run.record(window, since)
+                if log or stop:
+                    loss, diverged = run.record(window, since)
                     bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
                     window, since = [], time.perf_counter()
+                    for member in diverged:
+                        bar.write(f"step {run.step}: {_named(run, member)} diverged and is frozen; the others go on")
                 if validate:
                     figures = run.validate()
-                    bar.write(f"step {run.step}: " + ", ".join(f"{name} {figures[name]:.4g}" for name in SHOWN))
-                    finished = run.consider(figures) or last
+                    run.consider(figures)
+                    finished = last or not run.running.any()
+                    bar.write(f"step {run.step}: {_summary(run, figures)}")
                     since = time.perf_counter()
                 if validate or stop:
                     run.save()
@@ -87,20 +126,40 @@ def train(experiment: config.Experiment, workdir: Path) -> int:
         run.close()
     if not finished:
         print(f"stopped at step {run.step} of {settings.steps}; the same command continues")
-        return request.signal or 0
-    print(
-        f"finished at step {run.step}; validation was best at step {run.validated['best_step']}: "
-        f"-ELBO {run.validated['best']:.1f} nats per clip\n"
-        f"wrote {workdir / 'best'}, {workdir / 'checkpoints'} and TensorBoard logs (tensorboard --logdir {workdir})"
-    )
+        return request.signal or signal.SIGTERM
+    for member, validated in enumerate(run.validated):
+        ended = "diverged before" if run.diverged[member] else "finished at"
+        best = "it was never validated"
+        if validated["best"] is not None:
+            best = f"validation was best at step {validated['best_step']}: -ELBO {validated['best']:.1f} nats per clip"
+        print(f"{_named(run, member)} {ended} step {run.step}; {best}")
     return 0
+
+
+def _named(run: Run, member: int) -> str:
+    """A member by its index and what sets it apart."""
+    if len(run.members) == 1:
+        return run.experiment.name
+    changes = run.varied(member)
+    return f"member {run.group.indices[member]} ({', '.join(f'{path} {value}' for path, value in changes.items())})"
+
+
+def _summary(run: Run, figures: list[dict[str, float]]) -> str:
+    """The validation figures of one member, or of the best of many."""
+    best = min(np.flatnonzero(~run.diverged), key=lambda member: figures[member]["val/negative_elbo"])
+    words = ", ".join(f"{name} {figures[best][name]:.4g}" for name in SHOWN)
+    if len(run.members) == 1:
+        return words
+    return f"{run.running.sum()} of {len(run.members)} go on; best: {_named(run, best)}: {words}"
 
 
 def main() -> None:
     """Read the command line, train, and exit with 128 + N when signal N stopped the run."""
     experiment, options = command_line.parse(Options, __doc__)
     try:
-        stopped = train(experiment, options.workdir)
+        options.hosts.join()
+        with together():
+            stopped = train(experiment, options.workdir)
     except (CheckpointError, TrainingDiverged, EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -1,0 +1,88 @@
+"""The folder of a run: where each of its members lies.
+
+checkpoints/             of a run without a sweep, whose TensorBoard logs lie beside it
+group_0/checkpoints/     of all members of a sweep that one program trains
+member_000/              TensorBoard logs of one member of a sweep
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxvae import config, population
+from jaxvae.checkpoints import CheckpointError, Checkpoints
+from jaxvae.config import Experiment
+
+
+class Group(NamedTuple):
+    """Members that one program trains, and where."""
+
+    indices: list[int]
+    members: list[Experiment]
+    folder: Path
+    logs: list[Path]
+
+
+class Member(NamedTuple):
+    """What the newest checkpoint of a run says of one member."""
+
+    experiment: Experiment
+    folder: Path
+    """Of its group."""
+    place: int
+    """Of its group's members."""
+    best: float | None
+    """Lowest -ELBO, None before the first validation."""
+    best_step: int
+    diverged: bool
+    logs: Path
+
+
+def groups(experiment: Experiment, workdir: Path) -> list[Group]:
+    """The groups of an experiment's sweep; without a sweep one, of one member."""
+    members = config.members(experiment)
+    if not experiment.sweep.members:
+        return [Group([0], list(members), workdir, [workdir])]
+    return [
+        Group(
+            indices,
+            [members[index] for index in indices],
+            workdir / f"group_{number}",
+            [workdir / f"member_{index:03d}" for index in indices],
+        )
+        for number, indices in enumerate(population.groups(members))
+    ]
+
+
+def read(workdir: Path) -> dict[int, Member]:
+    """The members of a run by their index in the sweep, of those groups that have a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or one of another format.
+    """
+    folders = [workdir, *sorted(workdir.glob("group_*"), key=lambda folder: int(folder.name.split("_")[1]))]
+    found = {}
+    for folder in folders:
+        if not (folder / "checkpoints").is_dir():
+            continue
+        checkpoints = Checkpoints(folder / "checkpoints", keep=2)
+        try:
+            step = checkpoints.latest_step()
+            record = None if step is None else checkpoints.record(step)
+        finally:
+            checkpoints.close()
+        for place, index in enumerate(record["indices"] if record else ()):
+            validation = record["validation"][place]
+            found[index] = Member(
+                config.from_dict(record["members"][place]),
+                folder,
+                place,
+                validation["best"],
+                validation["best_step"],
+                record["diverged"][place],
+                workdir if folder == workdir else workdir / f"member_{index:03d}",
+            )
+    if not found:
+        raise CheckpointError(
+            f"{workdir} holds no checkpoint; make one with python -m launch.train CONFIG --workdir {workdir}"
+        )
+    return dict(sorted(found.items()))
