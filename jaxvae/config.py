@@ -11,7 +11,9 @@ import dataclasses
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
+
+import tyro
 
 from jaxvae.sweep import Changes, Sweep, Value
 
@@ -232,7 +234,7 @@ class Execution:
     """Members of a device that are computed together (vmap); groups of so many follow one another (lax.map).
     0: one on a CPU, all on an accelerator (`make bench` measures both)."""
     steps_per_call: int = 0
-    """Steps in one call of the compiled program. 0: one on a CPU, train.log_every on an accelerator."""
+    """Steps in one call of the compiled program. 0: a few on a CPU, train.log_every on an accelerator."""
     devices: int = 0
     """Devices used, of all hosts together. 0: all."""
     data_devices: int = 0
@@ -256,7 +258,7 @@ class Experiment:
     objective: Objective = Objective()
     train: Train = Train()
     execution: Execution = Execution()
-    sweep: Sweep = Sweep()
+    sweep: Annotated[Sweep, tyro.conf.Suppress] = Sweep()  # too long for a command line
     """What the members of a population differ in; none means one member (see `jaxvae.sweep`)."""
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ from jaxvae.workdir import Group
 
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
+STEPS_PER_CALL_CPU = 8  # of all members together
 SHOWN_MEMBERS = 8  # whose pictures and sounds are logged: 2 MB a member and validation
 
 
@@ -85,8 +87,18 @@ class Run:
         self._evaluate = jax.jit(self._feed_and_eval)
         self._reconstruct = jax.jit(self._feed_and_reconstruct)
         self._keep = jax.jit(_keep_better, donate_argnums=2)
-        cpu = self.mesh.devices.flat[0].platform == "cpu"
-        self._steps_per_call = execution.steps_per_call or (1 if cpu else settings.log_every)
+        self._steps_per_call = execution.steps_per_call or self._default_steps_per_call()
+
+    def _default_steps_per_call(self) -> int:
+        """Steps that divide the run evenly, so that one length is compiled, and few enough to stop in a second or two.
+
+        A call on a CPU takes fresh memory for all it computes, which costs a small network as long as half a step; on
+        an accelerator it costs a launch.
+        """
+        settings, cpu = self.experiment.train, self.mesh.devices.flat[0].platform == "cpu"
+        most = max(1, STEPS_PER_CALL_CPU // len(self.members)) if cpu else settings.log_every
+        even = math.gcd(settings.steps, settings.log_every, settings.validate_every)
+        return max(steps for steps in range(1, even + 1) if even % steps == 0 and steps <= most)
 
     def _create(self, numbers: Hyperparams) -> TrainState:
         create = functools.partial(
@@ -206,19 +218,21 @@ class Run:
         exhausted = np.array([0 < patience <= member["stale"] for member in self.validated])
         return ~self.diverged & ~exhausted
 
-    def record(self, window: list[Metrics], since: float) -> tuple[float, list[int]]:
+    def record(self, window: list[Metrics], since: float) -> tuple[float, dict[int, int]]:
         """Log the mean figures of the steps in `window`, the first of which began at `since`.
 
-        Returns the loss, averaged over the members that go on, and which members have diverged since the last call.
+        Returns the loss, averaged over the members that go on, and the members that have diverged since the last call
+        with the step that they did not take.
 
         Raises:
             TrainingDiverged: no member is left that has not.
         """
         running = self.running
-        figures, diverged = population.gather((window, self.state.diverged))  # waits for the device
+        # This waits for the device.
+        figures, diverged, steps = population.gather((window, self.state.diverged, self.state.step))
         seconds = time.perf_counter() - since
         figures = {name: np.concatenate([part[name] for part in figures], axis=1) for name in figures[0]}
-        fallen = np.flatnonzero(diverged & ~self.diverged).tolist()
+        fallen = {int(member): int(steps[member]) for member in np.flatnonzero(diverged & ~self.diverged)}
         self._freeze(diverged)
         rate = figures["loss"].shape[1] * self.experiment.train.batch_size / seconds
         for member, log in self.logs.items():
@@ -228,7 +242,8 @@ class Run:
                 if len(self.members) > 1:
                     scalars["speed/clips_per_s_of_all_members"] = rate * running.sum()
                 log.scalars(self.step, scalars)
-        return float(np.mean(figures["loss"][running & ~diverged])) if (running & ~diverged).any() else np.nan, fallen
+        going = running & ~diverged
+        return float(figures["loss"][going].mean()) if going.any() else np.nan, fallen
 
     def validate(self) -> list[dict[str, float]]:
         """Figures of each member over the validation set, every effect of it, none of which depends on beta."""

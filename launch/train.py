@@ -110,8 +110,8 @@ def train_group(run: Run, name: str) -> int:
                     loss, diverged = run.record(window, since)
                     bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
                     window, since = [], time.perf_counter()
-                    for member in diverged:
-                        bar.write(f"step {run.step}: {_named(run, member)} diverged and is frozen; the others go on")
+                    for member, step in diverged.items():
+                        bar.write(f"{_named(run, member)} diverged at step {step} and is frozen")
                 if validate:
                     figures = run.validate()
                     run.consider(figures)

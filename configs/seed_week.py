@@ -1,0 +1,25 @@
+"""The week of Grant (2023) in one command: 16 runs of the seed's network.
+
+python -m launch.train configs/seed_week.py --workdir runs/seed_week
+python -m analysis.sweep_table runs/seed_week
+
+His report names latent sizes of 32 to 256, peaks of beta on both sides of 1e-3 and shorter windows; which combinations
+he trained is not known. The window changes the program, so there are two groups of eight members.
+"""
+
+import dataclasses
+
+from configs import vae_seed
+from jaxvae.sweep import grid
+
+config = dataclasses.replace(
+    vae_seed.config,
+    name="seed_week",
+    sweep=grid(
+        {
+            "spectrogram.window_length": (2_048, 1_024),
+            "objective.beta.maximum": (1e-3, 5e-3),
+            "model.latent_dim": (32, 64, 128, 256),
+        }
+    ),
+)
