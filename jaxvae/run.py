@@ -29,7 +29,7 @@ from jaxvae.summaries import Summaries
 from jaxvae.sweep import Value
 from jaxvae.train_state import TrainState, Weights
 from jaxvae.vae import VAE, draw_noise
-from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_step
+from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_steps
 from jaxvae.workdir import Group
 
 STATISTICS_CLIPS = 2_048
@@ -160,19 +160,9 @@ class Run:
     ) -> tuple[TrainState, Metrics]:
         """The states after the steps of `batches` (step, batch, ...), and figures (member, step)."""
 
-        def steps(state: TrainState, numbers: Hyperparams, running: jax.Array, spectrograms: jax.Array) -> Any:
-            step = functools.partial(train_step, model=self.model, objective=self.experiment.objective)
-
-            def train(state: TrainState) -> tuple[TrainState, Metrics]:
-                return jax.lax.scan(lambda state, batch: step(state, numbers, batch), state, spectrograms)
-
-            def wait(state: TrainState) -> tuple[TrainState, Metrics]:
-                return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(train, state)[1])
-
-            return jax.lax.cond(running, train, wait, state)
-
         # Every member sees the same spectrograms, so they are computed before the members part.
         spectrograms = jax.lax.map(lambda batch: self._train_feed.spectrograms(pool, batch), batches)
+        steps = functools.partial(train_steps, model=self.model, objective=self.experiment.objective)
         many = population.over_members(steps, self.mesh, self._at_once, mapped=3)
         return many(state, numbers, running, spectrograms)
 
@@ -237,10 +227,10 @@ class Run:
         rate = figures["loss"].shape[1] * self.experiment.train.batch_size / seconds
         for member, log in self.logs.items():
             if running[member] and not diverged[member]:
-                scalars = {f"train/{name}": values[member].mean() for name, values in figures.items()}
+                scalars = {f"train/{name}": float(values[member].mean()) for name, values in figures.items()}
                 scalars["speed/clips_per_s"] = rate
                 if len(self.members) > 1:
-                    scalars["speed/clips_per_s_of_all_members"] = rate * running.sum()
+                    scalars["speed/clips_per_s_of_all_members"] = rate * int(running.sum())
                 log.scalars(self.step, scalars)
         going = running & ~diverged
         return float(figures["loss"][going].mean()) if going.any() else np.nan, fallen

@@ -11,7 +11,7 @@ are trained in one compiled program; members that differ in anything else form g
 import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Sweep:
                 raise ValueError(f"members {same} and {member} of the sweep are the same: {dict(changes)}; drop one")
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """What `scipy.stats` calls a frozen distribution."""
 

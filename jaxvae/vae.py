@@ -166,7 +166,7 @@ class FromLatent(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latent"], latent_dim: ArrayLike) -> Float[Array, "batch {self.features}"]:
-        def init(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "latent {self.features}"]:
+        def init(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "latent feature"]:
             # A normal distribution cut at two standard deviations has .8796 of its standard deviation.
             return jax.random.truncated_normal(key, -2.0, 2.0, shape) / (0.87962566 * jnp.sqrt(latent_dim))
 

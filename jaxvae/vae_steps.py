@@ -1,11 +1,12 @@
 """Training and evaluation of one VAE on one batch. Pure functions; nothing here knows of more than one model."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxvae import config, losses
 from jaxvae.optimizer import Hyperparams, beta, learning_rate, make_optimizer
@@ -63,6 +64,27 @@ def train_step(
     new = (state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state)
     step, params, batch_stats, opt_state = jax.tree.map(lambda new, old: jnp.where(diverged, old, new), new, old)
     return TrainState(step, params, batch_stats, opt_state, state.key, diverged), metrics
+
+
+def train_steps(
+    state: TrainState,
+    hyperparams: Hyperparams,
+    running: Bool[Array, ""],
+    spectrograms: Float[Array, "step batch bin frame"],
+    *,
+    model: VAE,
+    objective: config.Objective,
+) -> tuple[TrainState, Metrics]:
+    """The state after several steps, and figures of each step. A model that is not running stays as it is."""
+
+    def train(state: TrainState) -> tuple[TrainState, Metrics]:
+        step = functools.partial(train_step, model=model, objective=objective)
+        return jax.lax.scan(lambda state, spectrogram: step(state, hyperparams, spectrogram), state, spectrograms)
+
+    def rest(state: TrainState) -> tuple[TrainState, Metrics]:
+        return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(train, state)[1])
+
+    return jax.lax.cond(running, train, rest, state)
 
 
 def eval_step(

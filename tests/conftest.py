@@ -1,4 +1,4 @@
-"""Settings of every test: the CPU as four devices, so that a test of one device cannot pass by accident.
+"""Settings of every test: the CPU as eight devices, so that a test of one device cannot pass by accident.
 
 Compiled programs are kept for the length of the session, so that tests and the processes they start share them.
 """
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxvae-tests-")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"

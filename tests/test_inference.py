@@ -85,6 +85,6 @@ def test_untrained_encoder_has_the_shape_but_not_the_weights(encoder, audio):
 
 
 def test_step_chooses_the_checkpoint(trained, tiny):
-    assert int(inference.load(trained, tiny.train.steps).state.step) == tiny.train.steps
+    assert int(inference.load(trained, tiny.train.steps).weights.step) == tiny.train.steps
     with pytest.raises(inference.CheckpointError, match="no checkpoint of step 3"):
         inference.load(trained, 3)

@@ -49,7 +49,7 @@ def variables_of(model) -> dict:
     decoder, decoder_stats = layers("decoder", "TransposedConvolution")
     kernel = arrays["decoder.0.weight"].reshape(32, rows, columns, LATENT).transpose(3, 1, 2, 0).reshape(LATENT, -1)
     bias = arrays["decoder.0.bias"].reshape(32, rows, columns).transpose(1, 2, 0).reshape(-1)
-    decoder["Dense_0"] = {"kernel": kernel, "bias": bias}
+    decoder["from_latent"] = {"kernel": kernel, "bias": bias}
     return {
         "params": {
             "encoder": {

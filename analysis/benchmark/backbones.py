@@ -21,6 +21,7 @@ import tyro
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
+import jaxvae.workdir
 from analysis import command_line, probes
 from jaxvae import audio, config, dataset, inference
 from jaxvae.run import Run
@@ -49,24 +50,25 @@ def train_for(seconds: float, experiment: config.Experiment, workdir: Path) -> t
     The first steps, all of them in the warm-up, tell how many there is time for, and the learning rate is laid out
     over that many.
     """
-    run = Run(experiment, workdir)
+    run = Run(jaxvae.workdir.groups(experiment, workdir)[0])
     batches = run.batches()
-    for _ in range(_WARM):
+    while run.step < _WARM:
         jax.block_until_ready(run.advance(next(batches)))
-    start = time.perf_counter()
-    for _ in range(_TIMED):
-        metrics = run.advance(next(batches))
-    jax.block_until_ready(metrics)
-    steps = round(seconds * _TIMED / (time.perf_counter() - start))
-    run.hyperparams = run.hyperparams._replace(steps=jnp.float32(steps))
-    for _ in tqdm(range(run.step, steps), unit="step", desc=experiment.model.backbone, initial=run.step):
-        metrics = run.advance(next(batches))
-        if run.step % experiment.train.log_every == 0:
-            jax.block_until_ready(metrics)  # else the queue of steps, and with it memory, would grow
+    start, warm = time.perf_counter(), run.step
+    while run.step < warm + _TIMED:
+        jax.block_until_ready(run.advance(next(batches)))
+    steps = round(seconds * (run.step - warm) / (time.perf_counter() - start))
+    run.hyperparams = run.hyperparams._replace(steps=jnp.full(1, steps, jnp.float32))
+    with tqdm(total=steps, unit="step", desc=experiment.model.backbone, initial=run.step) as bar:
+        while run.step < steps:
+            # Waited for: else the queue of steps, and with it memory, would grow.
+            jax.block_until_ready(run.advance(next(batches)))
+            bar.update(run.step - bar.n)
     taken = time.perf_counter() - start
     batches.close()
     run.close()
-    return inference.Encoder(experiment, run.statistics, run.state), (run.step - _WARM) / taken
+    weights = jax.tree.map(lambda leaf: leaf[0], run.state.weights)
+    return inference.Encoder(experiment, run.statistics, weights), (run.step - warm) / taken
 
 
 def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict[str, np.ndarray]) -> dict[str, float]:
@@ -104,7 +106,7 @@ def main(options: Options) -> None:
             np.mean((encoder.spectrogram(part, rate) - encoder.reconstruct(part, rate)) ** 2)
             for part in np.array_split(audios["test"], -(-len(audios["test"]) // 256))
         ]
-        row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": int(encoder.state.step)}
+        row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": int(encoder.weights.step)}
         rows.append(row | {"test_mse": float(np.mean(squares))} | readable(data, features, clips))
         print(json.dumps(rows[-1]), flush=True)
     spectrograms = {name: encoder.spectrogram(wet, rate).reshape(len(wet), -1) for name, wet in audios.items()}

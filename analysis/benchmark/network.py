@@ -46,7 +46,7 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
     state = train_state.create(numbers, model, bins, frames)
     spectrogram = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
     step = jax.jit(
-        functools.partial(train_step, model=model, objective=experiment.objective, steps_per_epoch=100),
+        functools.partial(train_step, model=model, objective=experiment.objective),
         donate_argnums=0,
     )
 

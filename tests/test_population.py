@@ -1,0 +1,204 @@
+"""Populations: a member is what it would be alone, whoever its neighbours are and wherever it is computed."""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from jaxvae import config, population, train_state, vae
+from jaxvae.config import Beta, Execution, Experiment, Model, Objective, Train
+from jaxvae.optimizer import hyperparams
+from jaxvae.sweep import listed
+from jaxvae.vae import VAE
+from jaxvae.vae_steps import train_steps
+
+BINS, FRAMES, BATCH = 32, 16, 8
+BASE = Experiment("base", model=Model(latent_dim=8), objective=Objective(beta=Beta(cycle_unit="step")))
+ONE_DEVICE = Execution(devices=1)
+COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
+
+
+def batches(steps: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(steps, BATCH, BINS, FRAMES)).astype(np.float32)
+
+
+def every_number(members: int) -> list[Experiment]:
+    """Members that differ in every number that a program takes."""
+    rng = np.random.default_rng(0)
+    changes = [
+        {
+            "model.latent_dim": int(rng.choice([5, 8])),
+            "objective.beta.cycle_length": int(rng.choice([7, 11])),
+            "objective.beta.cycle_unit": str(rng.choice(["step", "epoch"])),
+            "objective.beta.maximum": rng.uniform(0.5, 2.0),
+            "objective.beta.minimum": rng.uniform(0.0, 0.4),
+            "objective.beta.ramp_fraction": rng.uniform(0.2, 1.0),
+            "objective.free_nats": rng.uniform(0.0, 0.2),
+            "train.epoch_clips": int(rng.integers(16, 64)),
+            "train.gradient_norm": rng.uniform(10.0, 100.0),
+            "train.learning_rate": rng.uniform(1e-4, 2e-3),
+            "train.seed": member,
+            "train.warmup_steps": int(rng.integers(0, 30)),
+            "train.weight_decay": rng.uniform(0.0, 0.1),
+        }
+        for member in range(members)
+    ]
+    assert set(changes[0]) == set(population.NUMBERS)
+    return list(config.members(dataclasses.replace(BASE, sweep=listed(changes))))
+
+
+@functools.cache
+def _program(model: Model, mesh: jax.sharding.Mesh, at_once: int):
+    network = VAE(model)
+    create = functools.partial(train_state.create, model=network, bins=BINS, frames=FRAMES)
+    steps = functools.partial(train_steps, model=network, objective=BASE.objective)
+    return (
+        jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE),
+        jax.jit(population.over_members(steps, mesh, at_once, mapped=3)),
+    )
+
+
+def trained(experiments, spectrograms, at_once=1, execution=ONE_DEVICE, running=None):
+    """The states of members after some steps, their figures, and the compiled program."""
+    widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
+    mesh = population.make_mesh(len(experiments), BATCH, execution)
+    create, steps = _program(widest, mesh, at_once)
+    numbers = jax.tree.map(lambda *values: np.stack(values), *map(hyperparams, experiments))
+    numbers = population.place(numbers, mesh, population.MEMBERS)
+    running = population.place(
+        np.ones(len(experiments), bool) if running is None else running, mesh, population.MEMBERS
+    )
+    spectrograms = population.place(spectrograms, mesh, jax.P(None, "data"))
+    arguments = create(numbers), numbers, running, spectrograms
+    state, metrics = steps(*arguments)
+    return state, metrics, steps, arguments
+
+
+def largest_difference(first, second) -> float:
+    """Largest difference of weights, in units of the largest weight of each array."""
+    differences = jax.tree.map(
+        lambda x, y: np.abs(np.asarray(x) - np.asarray(y)).max() / max(np.abs(np.asarray(y)).max(), 1e-3), first, second
+    )
+    return max(jax.tree.leaves(differences))
+
+
+def member_of(tree, index: int):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+@pytest.mark.parametrize("at_once", [1, 16], ids=["map", "vmap"])
+def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_every_number(at_once):
+    members, data = every_number(16), batches(50)
+    together, metrics = trained(members, data, at_once)[:2]
+    assert not np.any(together.diverged)
+    for index in (0, 3, 7, 15):
+        alone, own_metrics = trained([members[index]], data)[:2]
+        params = vae.narrow(member_of(together.params, index), members[index].model.latent_dim)
+        assert largest_difference(params, member_of(alone.params, 0)) < 1e-3
+        np.testing.assert_allclose(metrics["loss"][index], own_metrics["loss"][0], rtol=1e-4)
+        np.testing.assert_allclose(metrics["beta"][index], own_metrics["beta"][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["seed", "filterbank", "convolution"])  # patch is BASE's, above
+def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone):
+    """32 of 64 dimensions against a 32-wide network: at the start bit by bit, after training within rounding."""
+    wide, small = (
+        dataclasses.replace(BASE, model=Model(backbone, latent_dim), train=Train(seed=3)) for latent_dim in (64, 32)
+    )
+    other = dataclasses.replace(wide, train=Train(seed=4))
+    masked, _, _, (masked_start, *_) = trained([small, other], batches(6))
+    alone, _, _, (start, *_) = trained([small], batches(6))
+    cut = vae.narrow(member_of(masked_start.params, 0), 32)
+    jax.tree.map(np.testing.assert_array_equal, cut, member_of(start.params, 0))
+    assert largest_difference(vae.narrow(member_of(masked.params, 0), 32), member_of(alone.params, 0)) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("backbone", "data_devices"), [("patch", 1), ("patch", 8), ("patch", 2), ("seed", 2)], ids=str
+)  # the seed's has batch statistics
+def test_eight_devices_equal_one(backbone, data_devices):
+    base = dataclasses.replace(BASE, model=Model(backbone, latent_dim=8))
+    members = [dataclasses.replace(base, train=Train(seed=seed)) for seed in range(8)]
+    execution = Execution(devices=8, data_devices=data_devices)
+    state, _, steps, arguments = trained(members, batches(5), 1, execution)
+    expected = trained(members, batches(5))[0]
+    assert len(state.step.sharding.device_set) == 8
+    tolerance = 1e-5 if data_devices == 1 else 2e-3
+    assert largest_difference(state.weights, expected.weights) < tolerance
+    found = set(COLLECTIVES.findall(steps.lower(*arguments).compile().as_text()))
+    assert bool(found) == (data_devices > 1), found  # members never talk to one another
+
+
+def test_diverged_member_is_frozen_and_leaves_the_others_bit_by_bit_as_they_are_without_it():
+    members = [dataclasses.replace(BASE, train=Train(seed=seed, warmup_steps=0)) for seed in range(16)]
+    wild = dataclasses.replace(BASE, train=Train(seed=5, warmup_steps=0, learning_rate=1e3))
+    data = batches(12)
+    for at_once in (1, 16):
+        tame = trained(members, data, at_once)[0]
+        state = trained([*members[:5], wild, *members[6:]], data, at_once)[0]
+        assert np.flatnonzero(state.diverged).tolist() == [5]
+        assert 0 < state.step[5] < 12 and np.all(np.delete(np.asarray(state.step), 5) == 12)
+        assert all(np.isfinite(leaf[5]).all() for leaf in jax.tree.leaves((state.params, state.opt_state)))
+        others = np.delete(np.arange(16), 5)
+        jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, others), member_of(tame.weights, others))
+    fifteen = trained([*members[:5], *members[6:]], data, 1)[0]
+    jax.tree.map(np.testing.assert_array_equal, member_of(tame.weights, others), fifteen.weights)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_member_that_does_not_run_stays_as_it_is(at_once):
+    members = [dataclasses.replace(BASE, train=Train(seed=seed)) for seed in range(3)]
+    state, _, _, (before, *_) = trained(members, batches(3), at_once, running=np.array([True, False, True]))
+    jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, 1), member_of(before.weights, 1))
+    assert state.step.tolist() == [3, 0, 3]
+
+
+def test_numbers_share_a_program_and_shapes_do_not():
+    changes = [
+        {"model.latent_dim": 4},
+        {"model.backbone": "filterbank"},
+        {"train.seed": 3, "train.learning_rate": 1e-4},
+        {"spectrogram.n_mels": 64},
+        {"model.backbone": "filterbank", "objective.beta.maximum": 4.0},
+    ]
+    members = config.members(dataclasses.replace(BASE, sweep=listed(changes)))
+    assert population.groups(members) == [[0, 2], [1, 4], [3]]
+
+
+@pytest.mark.parametrize(
+    ("members", "execution", "words"),
+    [
+        (6, Execution(devices=4), "6 members cannot be split over 4 devices; use a multiple of 4 members"),
+        (8, Execution(devices=16), "execution.devices is 16, but there are 8"),
+        (8, Execution(devices=8, data_devices=3), "8 devices cannot be split by execution.data_devices 3"),
+        (1, Execution(devices=5), "a batch of 8 clips cannot be split over 5 devices"),
+    ],
+)
+def test_population_or_batch_that_does_not_divide_the_devices_is_refused_with_the_numbers(members, execution, words):
+    with pytest.raises(ValueError, match=words):
+        population.make_mesh(members, BATCH, execution)
+
+
+def test_spare_devices_share_the_batch():
+    assert dict(population.make_mesh(2, BATCH, Execution()).shape) == {"population": 2, "data": 4}
+    assert dict(population.make_mesh(16, BATCH, Execution()).shape) == {"population": 8, "data": 1}
+    assert dict(population.make_mesh(16, BATCH, Execution(data_devices=4)).shape) == {"population": 2, "data": 4}
+
+
+def test_a_new_value_does_not_compile_anew():
+    members = [dataclasses.replace(BASE, train=Train(seed=seed)) for seed in range(2)]
+    steps = trained(members, batches(2))[2]
+    compiled = steps._cache_size()
+    other = [
+        dataclasses.replace(BASE, train=Train(seed=9, learning_rate=0.1), model=Model(latent_dim=d)) for d in (8, 2)
+    ]
+    trained(other, batches(2, seed=1))
+    assert steps._cache_size() == compiled
+
+
+def test_noise_of_fewer_dimensions_is_the_first_of_more():
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(vae.draw_noise(key, 5, 64)[:, :32], vae.draw_noise(key, 5, 32))
