@@ -5,6 +5,7 @@ import functools
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -51,28 +52,29 @@ def every_number(members: int) -> list[Experiment]:
 
 
 @functools.cache
-def _program(model: Model, mesh: jax.sharding.Mesh, at_once: int):
-    network = VAE(model)
-    create = functools.partial(train_state.create, model=network, bins=BINS, frames=FRAMES)
-    steps = functools.partial(train_steps, model=network, objective=BASE.objective)
-    return (
-        jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE),
-        jax.jit(population.over_members(steps, mesh, at_once, mapped=3)),
-    )
+def _create(model: Model):
+    create = functools.partial(train_state.create, model=VAE(model), bins=BINS, frames=FRAMES)
+    return jax.jit(create, compiler_options=train_state.RUN_ONCE)
+
+
+@functools.cache
+def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
+    steps = functools.partial(train_steps, model=VAE(model), objective=BASE.objective)
+    options = train_state.RUN_ONCE if short else None
+    return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=options)
 
 
 def trained(experiments, spectrograms, at_once=1, execution=ONE_DEVICE, running=None):
-    """The states of members after some steps, their figures, and the compiled program."""
+    """The states of members after some steps, their figures, and the compiled program with its arguments."""
     widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
     mesh = population.make_mesh(len(experiments), BATCH, execution)
-    create, steps = _program(widest, mesh, at_once)
-    numbers = jax.tree.map(lambda *values: np.stack(values), *map(hyperparams, experiments))
-    numbers = population.place(numbers, mesh, population.MEMBERS)
-    running = population.place(
-        np.ones(len(experiments), bool) if running is None else running, mesh, population.MEMBERS
-    )
-    spectrograms = population.place(spectrograms, mesh, jax.P(None, "data"))
-    arguments = create(numbers), numbers, running, spectrograms
+    stack = functools.partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
+    numbers = [hyperparams(experiment) for experiment in experiments]
+    states = [_create(widest)(one) for one in numbers]
+    running = np.ones(len(experiments), bool) if running is None else running
+    members = population.place((stack(*states), stack(*numbers), running), mesh, population.MEMBERS)
+    arguments = *members, population.place(spectrograms, mesh, jax.P(None, "data"))
+    steps = _steps(widest, mesh, at_once, short=len(spectrograms) < 20)
     state, metrics = steps(*arguments)
     return state, metrics, steps, arguments
 
@@ -132,28 +134,21 @@ def test_eight_devices_equal_one(backbone, data_devices):
     assert bool(found) == (data_devices > 1), found  # members never talk to one another
 
 
-def test_diverged_member_is_frozen_and_leaves_the_others_bit_by_bit_as_they_are_without_it():
+def test_diverged_and_resting_members_stay_and_leave_the_others_bit_by_bit_as_they_are_without_them():
     members = [dataclasses.replace(BASE, train=Train(seed=seed, warmup_steps=0)) for seed in range(16)]
     wild = dataclasses.replace(BASE, train=Train(seed=5, warmup_steps=0, learning_rate=1e3))
-    data = batches(12)
-    for at_once in (1, 16):
-        tame = trained(members, data, at_once)[0]
-        state = trained([*members[:5], wild, *members[6:]], data, at_once)[0]
+    others, running = np.delete(np.arange(16), [5, 9]), np.arange(16) != 9
+    for at_once in (16, 1):
+        tame = trained(members, batches(50), at_once)[0]
+        state, _, _, (start, *_) = trained([*members[:5], wild, *members[6:]], batches(50), at_once, running=running)
         assert np.flatnonzero(state.diverged).tolist() == [5]
-        assert 0 < state.step[5] < 12 and np.all(np.delete(np.asarray(state.step), 5) == 12)
+        assert 0 < state.step[5] < 50 and state.step[9] == 0 and np.all(np.asarray(state.step)[others] == 50)
         assert all(np.isfinite(leaf[5]).all() for leaf in jax.tree.leaves((state.params, state.opt_state)))
-        others = np.delete(np.arange(16), 5)
+        jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, 9), member_of(start.weights, 9))
         jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, others), member_of(tame.weights, others))
-    fifteen = trained([*members[:5], *members[6:]], data, 1)[0]
-    jax.tree.map(np.testing.assert_array_equal, member_of(tame.weights, others), fifteen.weights)
-
-
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_member_that_does_not_run_stays_as_it_is(at_once):
-    members = [dataclasses.replace(BASE, train=Train(seed=seed)) for seed in range(3)]
-    state, _, _, (before, *_) = trained(members, batches(3), at_once, running=np.array([True, False, True]))
-    jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, 1), member_of(before.weights, 1))
-    assert state.step.tolist() == [3, 0, 3]
+    fifteen = trained([*members[:5], *members[6:]], batches(50))[0]
+    rest = np.delete(np.arange(16), 5)
+    jax.tree.map(np.testing.assert_array_equal, member_of(tame.weights, rest), fifteen.weights)
 
 
 def test_numbers_share_a_program_and_shapes_do_not():
@@ -189,13 +184,9 @@ def test_spare_devices_share_the_batch():
 
 
 def test_a_new_value_does_not_compile_anew():
-    members = [dataclasses.replace(BASE, train=Train(seed=seed)) for seed in range(2)]
-    steps = trained(members, batches(2))[2]
+    steps = trained(every_number(16), batches(50))[2]
     compiled = steps._cache_size()
-    other = [
-        dataclasses.replace(BASE, train=Train(seed=9, learning_rate=0.1), model=Model(latent_dim=d)) for d in (8, 2)
-    ]
-    trained(other, batches(2, seed=1))
+    trained(every_number(16)[::-1], batches(50, seed=1))
     assert steps._cache_size() == compiled
 
 
