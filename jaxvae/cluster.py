@@ -3,12 +3,14 @@
 A task is worth seconds of work, and what it needs and gives is small: audio goes through files that workers share.
 """
 
+import asyncio
 import contextlib
 import importlib.metadata
 import re
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 _Task = TypeVar("_Task")
@@ -95,7 +97,7 @@ def _client(cluster: str) -> Iterator[Any]:
                 int(rest),
                 threads_per_worker=1,
                 memory_limit=0,  # memory-mapped files would count
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs="CRITICAL",  # what fails is raised
             ) as local,
             distributed.Client(local, set_as_default=False) as client,
@@ -105,6 +107,8 @@ def _client(cluster: str) -> Iterator[Any]:
     if not re.fullmatch(r"(tcp|tls|wss?)://.+", cluster):
         raise ValueError(f"cluster is {cluster!r}; use local:2 for two processes here, or tcp://host:8786")
     try:
+        with ThreadPoolExecutor(1) as thread:  # this one may have a running loop, as in a notebook
+            thread.submit(asyncio.run, _reach(cluster)).result()
         client = distributed.Client(cluster, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, MemoryError) as error:  # the latter where something else answers
         raise OSError(
@@ -114,3 +118,12 @@ def _client(cluster: str) -> Iterator[Any]:
         if not client.scheduler_info()["workers"]:
             warnings.warn(f"the scheduler at {cluster} has no workers; waiting for the first", stacklevel=4)
         yield client
+
+
+async def _reach(address: str) -> None:
+    """TimeoutError where something accepts the connection and keeps silent, for which a client would wait for ever."""
+    import distributed
+
+    async with asyncio.timeout(_CONNECT_S):
+        comm = await distributed.comm.connect(address, timeout=_CONNECT_S)
+        await comm.close()

@@ -298,15 +298,14 @@ def load(experiment: Experiment, folder: Folder) -> Dataset:
         OSError: the folder cannot be read.
         ValueError: it holds another data set than this program would make.
     """
-    manifest = folder.path("manifest.json")
     try:
-        found = json.loads(manifest.read_text())
+        found = json.loads(folder.path("manifest.json").read_text())
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"no data set in {folder}; data.directory has to be where every machine sees it"
         ) from error
     except ValueError as error:
-        raise ValueError(f"{manifest} is damaged ({error}); delete {folder} to render it anew") from error
+        raise ValueError(f"{folder}/manifest.json is damaged ({error}); delete {folder} to render it anew") from error
     kinds = tuple(effects.get(name) for name in experiment.data.effects)
     identity = _identity(_describe(experiment, kinds, found["files"]))
     if identity != found["identity"]:
