@@ -10,7 +10,7 @@ import re
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 _Task = TypeVar("_Task")
@@ -41,25 +41,25 @@ def spread(
     with _client(cluster) as client:
         # Dask runs tasks on threads, and coroutines on the loop of the worker, which has the main thread.
         call = _call_on_loop if main_thread else _call
-        numbered = list(enumerate(tasks))
-        count = len(numbered)
         # Nothing but as_completed may hold the futures, or what is done would be done again if its worker is lost.
         done = distributed.as_completed(
-            client.map(call, numbered, function=function, versions=_versions(), pure=False),
+            client.map(call, list(enumerate(tasks)), function=function, versions=_versions(), pure=False),
             loop=client.loop,
             with_results=True,
         )
         try:
-            for _ in range(count):
-                yield next(done)[1]
+            for _, result in done:
+                if isinstance(result, CancelledError):
+                    raise OSError(f"the scheduler at {cluster} was lost; start it, and run this command again")
+                yield result
+        except RuntimeError as error:
+            if not str(error).startswith("Error during deserialization"):
+                raise
+            raise OSError(f"the machine of the scheduler at {cluster} lacks jaxvae; install the same there") from error
         except distributed.KilledWorker as error:
             raise OSError(
                 f"a task was lost with {error.allowed_failures + 1} workers in turn, the last at "
                 f"{error.last_worker.address}; most often they had too little memory"
-            ) from error
-        except (distributed.client.FutureCancelledError, distributed.comm.CommClosedError) as error:
-            raise OSError(
-                f"the scheduler at {cluster} was lost ({error}); start it and run this command again"
             ) from error
 
 
