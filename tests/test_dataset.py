@@ -409,6 +409,13 @@ def test_a_damaged_shard_is_rendered_again_the_same(tmp_path, folder, small_shar
     assert files_of(render(tmp_path, folder)) == before
 
 
+def test_a_cut_off_record_is_named(tmp_path, folder):
+    made = render(tmp_path, folder)
+    os.truncate(made.folder.path("train-00000.npz"), 500)
+    with pytest.raises(ValueError, match=r"train-00000\.npz is damaged .*; delete it to render it anew"):
+        made.split("train")
+
+
 def test_parts_together_are_the_whole(tmp_path, folder, small_shards):
     whole = files_of(render(tmp_path, folder))
     shared = experiment(tmp_path / "shared", folder)
