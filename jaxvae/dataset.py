@@ -151,7 +151,7 @@ class Dataset:
         def recipe(shard: _Shard) -> Recipe:
             path = self.folder.path(shard.recipe)
             try:
-                with np.load(path) as file:
+                with np.load(io.BytesIO(path.read_bytes())) as file:  # of a path, numpy would leave a bad one open
                     return Recipe(*(file[field] for field in Recipe._fields))
             except (ValueError, EOFError, zipfile.BadZipFile) as error:
                 raise ValueError(f"{path} is damaged ({error}); delete it to render it anew") from error
