@@ -2,6 +2,7 @@
 
     python -m analysis.embed runs/base --out test.npz
     python -m analysis.embed runs/base --out delay.npz --effects pedalboard/Delay --settings sweep --clips 3
+    python -m analysis.embed runs/base --out million.npz --clips 200000 --cluster tcp://host:8786
 
 `random` draws every setting uniformly on [0, 1]; `fixed` holds all at 0.5, the seed's protocol, so effects differ by
 kind only; `sweep` moves one parameter at a time over its range while the others rest at 0.5. Every effect meets the
@@ -9,9 +10,10 @@ same dry clips. Renders that the data set would not keep (silent, not finite, ex
 """
 
 import dataclasses
+import functools
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,8 +25,13 @@ from tqdm import tqdm
 from analysis import command_line
 from analysis.probes import Labelled
 from jaxvae import atomic_file, audio, clips, config, dataset, effects, inference
+from jaxvae.cluster import spread
+from jaxvae.folder import Folder
 
 _CHUNK = 128  # clips rendered at once, about 130 MB of dry and wet audio
+
+Representations = Mapping[str, Callable[[np.ndarray], np.ndarray]]
+"""By name, functions of wet clips (clip, sample) that give (clip, feature)."""
 
 
 class Plan(NamedTuple):
@@ -97,37 +104,57 @@ def represent(
     plan: Plan,
     split: dataset.Split,
     sample_rate: int,
-    representations: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    representations: Representations,
     description: str = "embed",
 ) -> tuple[Plan, dict[str, Float[np.ndarray, "clip feature"]]]:
     """Rows of the plan that can be heard, and each representation of them.
 
-    A representation takes wet clips (clip, sample) at `sample_rate` to (clip, feature). All get the same clips, at the
-    data set's level. Rendering and encoding go chunk by chunk, so memory holds one chunk of audio whatever the length
-    of the plan.
+    All representations get the same clips, at `sample_rate` and the data set's level. Rendering and encoding go chunk
+    by chunk, so memory holds one chunk of audio whatever the length of the plan.
 
     Raises:
         ValueError: nothing that was rendered can be heard.
     """
+    chunks = (_represent_chunk(rows, split, sample_rate, representations) for rows in _chunks(plan))
+    return _collect(plan, enumerate(chunks), description)
+
+
+def _chunks(plan: Plan) -> list[Plan]:
+    firsts = range(0, len(plan.effect), _CHUNK)
+    return [plan.select(np.arange(first, min(first + _CHUNK, len(plan.effect)))) for first in firsts]
+
+
+def _represent_chunk(
+    rows: Plan, split: dataset.Split, sample_rate: int, representations: Representations, workers: int | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Which rows can be heard, and each representation of those."""
+    distinct, inverse = np.unique(rows.dry, return_inverse=True)
+    dry = split.dry(distinct)[inverse]
+    wet = effects.render_many([rows.effects[kind] for kind in rows.effect], dry, rows.normalized, sample_rate, workers)
+    peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
+    audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
+    if not audible.any():
+        return audible, {}
+    level = audio.set_peak(wet[audible], dataset.WET_PEAK_DBFS)
+    return audible, {name: function(level) for name, function in representations.items()}
+
+
+def _collect(
+    plan: Plan, chunks: Iterable[tuple[int, tuple[np.ndarray, dict[str, np.ndarray]]]], description: str
+) -> tuple[Plan, dict[str, np.ndarray]]:
+    """What `represent` gives, of positions and contents of chunks in any order."""
     features: dict[str, np.ndarray] = {}
     heard = np.zeros(len(plan.effect), bool)
-    count = 0
     with tqdm(total=len(heard), unit="clip", desc=description) as bar:
-        for first in range(0, len(heard), _CHUNK):
-            rows = plan.select(np.arange(first, min(first + _CHUNK, len(heard))))
-            distinct, inverse = np.unique(rows.dry, return_inverse=True)
-            dry = split.dry(distinct)[inverse]
-            wet = effects.render_many([plan.effects[kind] for kind in rows.effect], dry, rows.normalized, sample_rate)
-            peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
-            audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
-            heard[first : first + len(wet)] = audible
-            filled = slice(count, count + np.count_nonzero(audible))
-            level = audio.set_peak(wet[audible], dataset.WET_PEAK_DBFS)
-            for name, function in representations.items() if audible.any() else ():
-                chunk = function(level)
-                features.setdefault(name, np.empty((len(heard), chunk.shape[1]), np.float32))[filled] = chunk
-            count = filled.stop
-            bar.update(len(wet))
+        for position, (audible, chunk) in chunks:
+            rows = slice(position * _CHUNK, position * _CHUNK + len(audible))
+            heard[rows] = audible
+            for name, values in chunk.items():
+                if name not in features:
+                    features[name] = np.empty((len(heard), values.shape[1]), np.float32)
+                features[name][rows][audible] = values
+            bar.update(len(audible))
+    count = np.count_nonzero(heard)
     if not count:
         raise ValueError(
             f"all {len(heard)} renders are silent, not finite or exploding; use other effects or recordings"
@@ -136,7 +163,8 @@ def represent(
         logging.getLogger(__name__).warning(
             "%d of %d renders left out: silent, not finite or exploding", len(heard) - count, len(heard)
         )
-    return plan.select(heard), {name: array[:count] for name, array in features.items()}
+        return plan.select(heard), {name: array[heard] for name, array in features.items()}
+    return plan, features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,15 +216,47 @@ class Embedding:
 
 def embed(encoder: inference.Encoder, split: dataset.Split, split_name: str, plan: Plan) -> Embedding:
     """Posteriors of everything in the plan that can be heard."""
-    rate, latents = encoder.experiment.audio.sample_rate, encoder.latent_dim
+    representations = {"posterior": functools.partial(_posterior, encoder)}
+    plan, features = represent(plan, split, encoder.experiment.audio.sample_rate, representations)
+    return _embedding(encoder, split, split_name, plan, features["posterior"])
 
-    def posterior(wet: Float[np.ndarray, "clip sample"]) -> Float[np.ndarray, "clip feature"]:
-        return np.concatenate(encoder.posterior(wet, rate), axis=1)
 
-    plan, features = represent(plan, split, rate, {"posterior": posterior})
+def embed_on(
+    cluster: str, run: Path, step: int | None, encoder: inference.Encoder, data: dataset.Dataset, split: str, plan: Plan
+) -> Embedding:
+    """`embed` by the workers of a cluster (see `jaxvae.cluster.spread`), which load the encoder from its run."""
+    task = functools.partial(_embed_chunk, run.absolute(), step, data.folder.absolute(), split)
+    main_thread = any(kind.main_thread for kind in plan.effects)
+    plan, features = _collect(plan, spread(task, _chunks(plan), cluster, main_thread), "embed")
+    return _embedding(encoder, data.split(split), split, plan, features["posterior"])
+
+
+def _embed_chunk(
+    run: Path, step: int | None, folder: Folder, split_name: str, rows: Plan
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """On a worker: `_represent_chunk`, with one thread."""
+    dataset.require_available(rows.effects)
+    encoder, split = _load_once(run, step, folder, split_name)
+    representations = {"posterior": functools.partial(_posterior, encoder)}
+    return _represent_chunk(rows, split, encoder.experiment.audio.sample_rate, representations, workers=1)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(run: Path, step: int | None, folder: Folder, split_name: str) -> tuple[inference.Encoder, dataset.Split]:
+    encoder = inference.load(run, step)
+    return encoder, dataset.load(encoder.experiment, folder).split(split_name)
+
+
+def _posterior(encoder: inference.Encoder, wet: Float[np.ndarray, "clip sample"]) -> np.ndarray:
+    return np.concatenate(encoder.posterior(wet, encoder.experiment.audio.sample_rate), axis=1)
+
+
+def _embedding(
+    encoder: inference.Encoder, split: dataset.Split, split_name: str, plan: Plan, posterior: np.ndarray
+) -> Embedding:
     return Embedding(
-        mean=features["posterior"][:, :latents],
-        logvar=features["posterior"][:, latents:],
+        mean=posterior[:, : encoder.latent_dim],
+        logvar=posterior[:, encoder.latent_dim :],
         effect=plan.effect,
         effect_names=tuple(kind.name for kind in plan.effects),
         normalized=plan.normalized,
@@ -230,6 +290,8 @@ class Options:
     """Seed of the dry clips and the random settings."""
     step: int | None = None
     """Checkpoint; none means the best."""
+    cluster: str | None = None
+    """Such as local:2, for two worker processes of this machine, or the address of a Dask scheduler."""
 
 
 def main(options: Options) -> None:
@@ -237,7 +299,8 @@ def main(options: Options) -> None:
     if options.clips < 1 or options.steps < 2:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
     encoder = inference.load(options.run, options.step)
-    split = dataset.render(encoder.experiment).split(options.split)
+    data = dataset.render(encoder.experiment, cluster=options.cluster)
+    split = data.split(options.split)
     kinds = [effects.get(name) for name in options.effects or encoder.effects]
     dry = draw_dry(split, options.clips, options.seed)
     plan = {
@@ -245,7 +308,10 @@ def main(options: Options) -> None:
         "fixed": lambda: fixed_settings(kinds, dry),
         "sweep": lambda: sweep_settings(kinds, dry, options.steps),
     }[options.settings]()
-    embedding = embed(encoder, split, options.split, plan)
+    if options.cluster:
+        embedding = embed_on(options.cluster, options.run, options.step, encoder, data, options.split, plan)
+    else:
+        embedding = embed(encoder, split, options.split, plan)
     embedding.save(options.out)
     print(f"{options.out}: {len(embedding.mean)} of {len(plan.effect)} clips, {encoder.latent_dim} latent dimensions")
 

@@ -5,8 +5,8 @@ Conventions
     recordings, so an equal identity means equal data, wherever the files are. In it lie `recordings.npy`,
     `manifest.json` (written after it) and shards: `<split>-<number>.npy` (clip, sample) int16 and beside it, written
     after it, `.npz` with what each clip is made of (`jaxvae.clips.Recipe`).
-    A shard depends on nothing but the config and its number: a killed render continues, and several processes may
-    share the work.
+    A shard depends on nothing but the config and its number: a killed render continues, and several processes or the
+    workers of a cluster may share the work.
 """
 
 import dataclasses
@@ -14,23 +14,23 @@ import functools
 import hashlib
 import io
 import json
-import shutil
 import warnings
 import zipfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int, Int16, Int32, Int64
 from tqdm import tqdm
 
-from jaxvae import atomic_file, clips, effects, recordings
+from jaxvae import clips, effects, recordings
 from jaxvae.clips import REASONS, SILENT_DBFS, WET_PEAK_DBFS, Recipe, RenderError
+from jaxvae.cluster import spread
 from jaxvae.config import Experiment
 from jaxvae.effects import Effect
+from jaxvae.folder import Folder
 from jaxvae.recordings import SPLITS, Recording, Skipped
 
 __all__ = [
@@ -43,8 +43,10 @@ __all__ = [
     "Split",
     "batch",
     "indices",
+    "load",
     "prefetch",
     "render",
+    "require_available",
     "resident",
 ]
 
@@ -67,14 +69,18 @@ class _Shard(NamedTuple):
     number: int
     clips: range
 
-    def path(self, folder: Path) -> Path:
-        return folder / f"{self.split}-{self.number:05d}.npy"
+    @property
+    def audio(self) -> str:
+        return f"{self.split}-{self.number:05d}.npy"
 
-    def complete(self, folder: Path, clip_samples: int) -> bool:
-        path = self.path(folder)
-        size = len(_header(len(self.clips), clip_samples)) + self.bytes(clip_samples)
-        whole = zipfile.is_zipfile(path.with_suffix(".npz"))  # not where it is absent or cut off
-        return whole and path.is_file() and path.stat().st_size == size
+    @property
+    def recipe(self) -> str:
+        return f"{self.split}-{self.number:05d}.npz"
+
+    def complete(self, size: Callable[[str], int | None], clip_samples: int) -> bool:
+        """Whether the files of the folder, of which `size` tells the bytes, hold it."""
+        whole = len(_header(len(self.clips), clip_samples)) + self.bytes(clip_samples)
+        return bool(size(self.recipe)) and size(self.audio) == whole
 
     def bytes(self, clip_samples: int) -> int:
         return 2 * len(self.clips) * clip_samples
@@ -89,7 +95,7 @@ def _header(clips: int, clip_samples: int) -> bytes:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """One of train, validation and test, memory-mapped."""
+    """One of train, validation and test. Audio is memory-mapped, and fetched shard by shard if it lies elsewhere."""
 
     clips: int
     effects: tuple[Effect, ...]
@@ -103,7 +109,7 @@ class Split:
     """First sample of the crop in the prepared recordings."""
     redraws: Int32[np.ndarray, "clip reason"]
     """Draws that were repeated before this one, by reason."""
-    _shards: tuple[np.ndarray, ...]
+    _shard: Callable[[int], np.ndarray]
     _prepared: np.ndarray
     _experiment: Experiment
 
@@ -112,7 +118,7 @@ class Split:
         wet = np.empty((len(indices), self._experiment.audio.clip_samples), np.int16)
         for row, index in enumerate(indices):
             shard, clip = divmod(int(index), _SHARD_CLIPS)
-            wet[row] = self._shards[shard][clip]
+            wet[row] = self._shard(shard)[clip]
         return wet
 
     def dry(self, indices: Int[np.ndarray, "clip"]) -> Float32[np.ndarray, "clip sample"]:
@@ -125,7 +131,7 @@ class Dataset:
     """A data set in its folder."""
 
     identity: str
-    folder: Path
+    folder: Folder
     effects: tuple[Effect, ...]
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...]
@@ -141,37 +147,49 @@ class Dataset:
             raise FileNotFoundError(
                 f"{absent} of the {len(shards)} {name} shards are not in {self.folder}; render the other parts"
             )
-        paths = [shard.path(self.folder) for shard in shards]
-        parts = []
-        for path in paths:
-            with np.load(path.with_suffix(".npz")) as file:
-                parts.append(Recipe(*(file[field] for field in Recipe._fields)))
+
+        def recipe(shard: _Shard) -> Recipe:
+            path = self.folder.path(shard.recipe)
+            try:
+                with np.load(io.BytesIO(path.read_bytes())) as file:  # of a path, numpy would leave a bad one open
+                    return Recipe(*(file[field] for field in Recipe._fields))
+            except (ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise ValueError(f"{path} is damaged ({error}); delete it to render it anew") from error
+
+        with ThreadPoolExecutor() as threads:  # they may have to be fetched
+            columns = zip(*threads.map(recipe, shards), strict=True)
         return Split(
             sum(len(shard.clips) for shard in shards),
             self.effects,
-            *(np.concatenate(column) for column in zip(*parts, strict=True)),
-            _shards=tuple(np.load(path, mmap_mode="r") for path in paths),
-            _prepared=recordings.load(self.folder / "recordings.npy"),
+            *(np.concatenate(column) for column in columns),
+            _shard=functools.cache(lambda number: np.load(self.folder.path(shards[number].audio), mmap_mode="r")),
+            _prepared=recordings.load(self.folder.path("recordings.npy")),
             _experiment=self.experiment,
         )
 
     def missing(self) -> list[_Shard]:
         """Shards that are not rendered yet."""
-        samples = self.experiment.audio.clip_samples
-        return [shard for shard in _shards(self.experiment) if not shard.complete(self.folder, samples)]
+        samples, sizes = self.experiment.audio.clip_samples, self.folder.sizes()
+        return [shard for shard in _shards(self.experiment) if not shard.complete(sizes.get, samples)]
 
 
 def render(
-    experiment: Experiment, workers: int | None = None, progress: bool = True, part: tuple[int, int] = (1, 1)
+    experiment: Experiment,
+    workers: int | None = None,
+    progress: bool = True,
+    part: tuple[int, int] = (1, 1),
+    cluster: str | None = None,
 ) -> Dataset:
     """The data set of an experiment, of which only what is missing is rendered.
 
     Part (i, n) of the shards is rendered by this process, where others render the rest; two may safely do the same.
+    Threads render (`workers` of them, one for each core if not given), or the workers of a cluster (see
+    `jaxvae.cluster.spread`), each a shard at a time with one thread (or `workers`). The files are the same.
 
     Raises:
         AudioError: a folder or its recordings cannot be used.
         RenderError: an effect gave nothing usable in 20 draws.
-        OSError: data.directory cannot be written, or has too little space.
+        OSError: data.directory cannot be written, or has too little space; the cluster was lost.
     """
     if not 1 <= part[0] <= part[1]:
         raise ValueError(f"part {part[0]} of {part[1]} does not exist; use 1 of {part[1]} to {part[1]} of {part[1]}")
@@ -179,26 +197,34 @@ def render(
     own = _shards(experiment)[part[0] - 1 :: part[1]]
     missing = [shard for shard in dataset.missing() if shard in own]
     samples = experiment.audio.clip_samples
-    needed, free = sum(shard.bytes(samples) for shard in missing), shutil.disk_usage(dataset.folder).free
-    if needed > free:
+    needed, free = sum(shard.bytes(samples) for shard in missing), dataset.folder.free()
+    if free is not None and needed > free:
         raise OSError(
             f"{dataset.folder} needs {needed:,} bytes for clips and has {free:,} bytes free; make room, or set "
             "data.directory to another disk"
         )
-    if missing:
-        _require_available(dataset.effects)
-        prepared = recordings.load(dataset.folder / "recordings.npy")
-        total = sum(len(shard.clips) for shard in missing)
-        with tqdm(total=total, desc="render", unit="clip", disable=not progress) as bar:
+    total = sum(len(shard.clips) for shard in missing)
+    with tqdm(total=total, desc="render", unit="clip", disable=not progress) as bar:
+        if missing and cluster:
+            task = functools.partial(_render_missing, experiment, dataset.folder.absolute(), workers or 1)
+            main_thread = any(kind.main_thread for kind in dataset.effects)
+            for _, count in spread(task, missing, cluster, main_thread):
+                bar.update(count)
+        elif missing:
+            require_available(dataset.effects)
             for shard in missing:
-                if shard.complete(dataset.folder, samples):  # another process was faster
-                    bar.update(len(shard.clips))
-                else:
-                    _render_shard(shard, dataset, prepared, workers, bar)
+                _render_shard(shard, dataset, workers, bar.update)
     return dataset
 
 
-def _require_available(kinds: Sequence[Effect]) -> None:
+def _render_missing(experiment: Experiment, folder: Folder, workers: int, shard: _Shard) -> int:
+    """On a worker: render a shard, and count its clips."""
+    dataset = _load_once(experiment, folder)
+    require_available(dataset.effects)
+    return _render_shard(shard, dataset, workers, lambda count: None)
+
+
+def require_available(kinds: Sequence[Effect]) -> None:
     """FileNotFoundError when this machine cannot render one of the effects. A finished set needs no plug-in."""
     unavailable = effects.unavailable()
     for kind in kinds:
@@ -220,55 +246,89 @@ def _prepare(experiment: Experiment, progress: bool) -> Dataset:
     data = experiment.data
     kinds = tuple(effects.get(name) for name in data.effects)
     files = recordings.find(data.audio, data.test_audio, progress)
-    described = {
-        "format": _FORMAT,
-        "audio": dataclasses.asdict(experiment.audio),
-        "data": {k: v for k, v in dataclasses.asdict(data).items() if k not in ("audio", "test_audio", "directory")},
-        "effects": [
-            {"name": kind.name, "parameters": [dataclasses.asdict(p) for p in kind.parameters], "held": kind.held}
-            for kind in kinds
-        ],
-        "files": [(file.name, file.digest) for file in files],
-    }
-    identity = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=8).hexdigest()
-    folder = Path(data.directory).expanduser() / identity
+    described = _describe(experiment, kinds, [(file.name, file.digest) for file in files])
+    identity = _identity(described)
+    folder = Folder(data.directory).subfolder(identity)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.make()
     except OSError as error:
         message = f"cannot make the folder {folder}: {error.strerror}; set data.directory to one that can be written"
         raise OSError(error.errno, message) from error
-    atomic_file.remove_abandoned(folder)
-    manifest = folder / "manifest.json"
-    if not (manifest.is_file() and (folder / "recordings.npy").is_file()):
+    if not {"manifest.json", "recordings.npy"} <= folder.sizes().keys():
         shares = (data.validation_share, data.test_share)
         rate, clip_samples = experiment.audio.sample_rate, experiment.audio.clip_samples
-        prepared = recordings.prepare(files, folder / "recordings.npy", rate, clip_samples, shares, data.seed, progress)
+        with folder.write("recordings.npy") as file:
+            prepared = recordings.prepare(files, file, rate, clip_samples, shares, data.seed, progress)
         text = json.dumps({**described, "identity": identity, **prepared._asdict()}, indent=1).encode()
-        with atomic_file.write(manifest, len(text)) as file:
+        with folder.write("manifest.json", len(text)) as file:
             file.write(text)
         if prepared.skipped:
             shown = "".join(f"\n  {file}: {reason}" for file, reason in prepared.skipped[:5])
             warnings.warn(
-                f"{len(prepared.skipped)} of {len(files)} files are left out (all are listed in {manifest}):{shown}",
+                f"{len(prepared.skipped)} of {len(files)} files are left out "
+                f"(all are listed in {folder}/manifest.json):{shown}",
                 stacklevel=3,
             )
+    return load(experiment, folder)
+
+
+def _describe(experiment: Experiment, kinds: Sequence[Effect], files: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Everything that clips depend on."""
+    data = dataclasses.asdict(experiment.data)
+    return {
+        "format": _FORMAT,
+        "audio": dataclasses.asdict(experiment.audio),
+        "data": {name: value for name, value in data.items() if name not in ("audio", "test_audio", "directory")},
+        "effects": [
+            {"name": kind.name, "parameters": [dataclasses.asdict(p) for p in kind.parameters], "held": kind.held}
+            for kind in kinds
+        ],
+        "files": files,
+    }
+
+
+def _identity(described: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def load(experiment: Experiment, folder: Folder) -> Dataset:
+    """The data set in a folder, for which the files of its recordings are not needed.
+
+    Raises:
+        OSError: the folder cannot be read.
+        ValueError: it holds another data set than this program would make.
+    """
     try:
-        found = json.loads(manifest.read_text())
+        found = json.loads(folder.path("manifest.json").read_text())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"no data set in {folder}; data.directory has to be where every machine sees it"
+        ) from error
     except ValueError as error:
-        raise ValueError(f"{manifest} is damaged ({error}); delete {folder} to render it anew") from error
+        raise ValueError(f"{folder}/manifest.json is damaged ({error}); delete {folder} to render it anew") from error
+    kinds = tuple(effects.get(name) for name in experiment.data.effects)
+    identity = _identity(_describe(experiment, kinds, found["files"]))
+    if identity != found["identity"]:
+        raise ValueError(f"{folder} is not {identity}, which this version of jaxvae makes; install the same everywhere")
     made = tuple(Recording(tuple(names), *rest) for names, *rest in found["recordings"])
     skipped = tuple(Skipped(*item) for item in found["skipped"])
     return Dataset(identity, folder, kinds, made, skipped, experiment)
 
 
-def _render_shard(
-    shard: _Shard, dataset: Dataset, prepared: Int16[np.ndarray, "recorded"], workers: int | None, bar: tqdm
-) -> None:
-    """Write one shard: its audio, then its recipe."""
-    experiment, path, recipes = dataset.experiment, shard.path(dataset.folder), []
-    size = shard.bytes(experiment.audio.clip_samples)
-    with atomic_file.write(path, size) as file:
-        file.write(_header(len(shard.clips), experiment.audio.clip_samples))
+_load_once = functools.lru_cache(maxsize=1)(load)
+
+
+def _render_shard(shard: _Shard, dataset: Dataset, workers: int | None, progress: Callable[[int], object]) -> int:
+    """Write one shard: its audio, then its recipe. Returns its clips."""
+    experiment, folder, recipes = dataset.experiment, dataset.folder, []
+    samples = experiment.audio.clip_samples
+    if shard.complete(folder.size, samples):  # another process was faster
+        progress(len(shard.clips))
+        return len(shard.clips)
+    prepared = recordings.load(folder.path("recordings.npy"))
+    header = _header(len(shard.clips), samples)
+    with folder.write(shard.audio, shard.bytes(samples)) as file:
+        file.write(header)
         for first in range(0, len(shard.clips), _CHUNK_CLIPS):
             chunk = shard.clips[first : first + _CHUNK_CLIPS]
             wet, recipe = clips.render(
@@ -276,12 +336,13 @@ def _render_shard(
             )
             file.write(wet.data)
             recipes.append(recipe)
-            bar.update(len(chunk))
+            progress(len(chunk))
     recipe = Recipe(*(np.concatenate(column) for column in zip(*recipes, strict=True)))
     buffer = io.BytesIO()
     np.savez(buffer, **recipe._asdict())
-    with atomic_file.write(path.with_suffix(".npz"), buffer.tell()) as file:
+    with folder.write(shard.recipe, buffer.tell()) as file:
         file.write(buffer.getvalue())
+    return len(shard.clips)
 
 
 @functools.lru_cache(maxsize=4)

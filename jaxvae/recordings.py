@@ -16,13 +16,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int16
 from tqdm import tqdm
 
-from jaxvae import atomic_file, audio
+from jaxvae import audio
 from jaxvae.audio import AudioError
 
 SPLITS = ("train", "validation", "test")
@@ -92,14 +92,14 @@ def find(folders: Sequence[str], test_folders: Sequence[str], progress: bool = T
 
 def prepare(
     files: Sequence[File],
-    path: Path,
+    target: BinaryIO,
     sample_rate: int,
     clip_samples: int,
     shares: tuple[float, float],
     seed: int,
     progress: bool = True,
 ) -> Prepared:
-    """Recordings of the files, whose samples it writes to `path`: one int16 .npy file, all recordings end to end.
+    """Recordings of the files, whose samples it writes to `target`: one int16 .npy file, all recordings end to end.
 
     `shares` are those of validation and test by duration; files below test_audio are all the test set, if there are
     any. Files that cannot be used are skipped, with their reason: unreadable, silent, or the same as another.
@@ -109,19 +109,18 @@ def prepare(
     """
     skipped: list[Skipped] = []
     joined: list[tuple[tuple[str, ...], int]] = []
-    with atomic_file.write(path) as file:
-        file.write(bytes(_HEADER_BYTES))  # the header needs the length, which is known at the end
-        usable = _decode(files, sample_rate, skipped, progress)
-        for names, samples in _join(usable, clip_samples, round(_JOIN_MS / 1_000 * sample_rate)):
-            file.write(audio.to_int16(samples).data)
-            joined.append((names, len(samples)))
-        file.seek(0)
-        shape = (sum(length for _, length in joined),)
-        np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": shape})
-        if file.tell() != _HEADER_BYTES:
-            raise RuntimeError(f"the header of {path} takes {file.tell()} bytes instead of {_HEADER_BYTES}")
-        held_out = any(file.name.startswith("test_audio/") for file in files)
-        splits = _split(joined, held_out, shares, seed, skipped)
+    target.write(bytes(_HEADER_BYTES))  # the header needs the length, which is known at the end
+    usable = _decode(files, sample_rate, skipped, progress)
+    for names, samples in _join(usable, clip_samples, round(_JOIN_MS / 1_000 * sample_rate)):
+        target.write(audio.to_int16(samples).data)
+        joined.append((names, len(samples)))
+    target.seek(0)
+    shape = (sum(length for _, length in joined),)
+    np.lib.format.write_array_header_1_0(target, {"descr": "<i2", "fortran_order": False, "shape": shape})
+    if target.tell() != _HEADER_BYTES:
+        raise RuntimeError(f"the header of the recordings takes {target.tell()} bytes instead of {_HEADER_BYTES}")
+    held_out = any(file.name.startswith("test_audio/") for file in files)
+    splits = _split(joined, held_out, shares, seed, skipped)
     starts = itertools.accumulate((length for _, length in joined), initial=0)
     recordings = tuple(
         Recording(names, start, length, split)

@@ -2,6 +2,7 @@
 
     python -m launch.render configs/vae_base.py
     python -m launch.render configs/vae_base.py --part 2/4     # one of four processes that share the work
+    python -m launch.render configs/vae_base.py --cluster tcp://host:8786 --data.directory s3://bucket/sets
 
 A killed render continues with the same command. Training renders by itself what is missing.
 """
@@ -21,7 +22,9 @@ class Options:
     """How to render."""
 
     workers: int | None = None
-    """Threads; none means one for each core."""
+    """Threads; none means one for each core, or, on a cluster, one for each worker."""
+    cluster: str | None = None
+    """Such as local:2, for two worker processes of this machine, or the address of a Dask scheduler."""
     part: str = "1/1"
     """Such as 2/4, to render every fourth shard, from the second on."""
 
@@ -60,7 +63,7 @@ def main() -> None:
     """Read the command line, render, and say what was written."""
     experiment, options = command_line.parse(Options, __doc__)
     try:
-        made = dataset.render(experiment, options.workers, part=options.numbers())
+        made = dataset.render(experiment, options.workers, part=options.numbers(), cluster=options.cluster)
     except (EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -136,7 +136,7 @@ def test_features_belong_to_the_rendered_settings(data, kinds, monkeypatch):
 
 
 def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monkeypatch, caplog):
-    def some_unusable(chosen, dry, normalized, sample_rate):
+    def some_unusable(chosen, dry, normalized, sample_rate, workers):
         wet = dry.copy()
         wet[0], wet[1, 5], wet[2] = 0.0, np.nan, 1e6
         return wet
@@ -151,7 +151,7 @@ def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monke
 
 
 def test_nothing_audible_is_an_error(data, kinds, monkeypatch):
-    monkeypatch.setattr(effects, "render_many", lambda chosen, dry, normalized, sample_rate: 0 * dry)
+    monkeypatch.setattr(effects, "render_many", lambda chosen, dry, normalized, sample_rate, workers: 0 * dry)
     with pytest.raises(ValueError, match="all 4 renders are silent"):
         embed.represent(embed.fixed_settings(kinds, np.arange(2)), data.split("test"), 8_000, {})
 
@@ -344,8 +344,8 @@ def silence(patch, kind):
     """Let every render of one effect be silent."""
     render_many = effects.render_many
 
-    def partly(chosen, dry, normalized, sample_rate):
-        wet = render_many(chosen, dry, normalized, sample_rate)
+    def partly(chosen, dry, normalized, sample_rate, workers):
+        wet = render_many(chosen, dry, normalized, sample_rate, workers)
         return np.where(np.array([one == kind for one in chosen])[:, None], np.float32(0), wet)
 
     patch.setattr(effects, "render_many", partly)

@@ -90,7 +90,7 @@ def every_clip(split: dataset.Split) -> np.ndarray:
 
 
 def files_of(made: dataset.Dataset) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in made.folder.iterdir()}
+    return {name: made.folder.path(name).read_bytes() for name in made.folder.sizes()}
 
 
 # Recordings and splits
@@ -149,7 +149,7 @@ def test_short_files_of_a_folder_become_recordings_of_at_least_a_clip(tmp_path):
     assert recordings[tuple(names[3:])].length == 3_600
     single = recordings[("audio/0/single/00.wav",)]
     assert single.length == CLIP
-    prepared = np.load(made.folder / "recordings.npy")
+    prepared = np.load(made.folder.path("recordings.npy"))
 
     joined = prepared[recordings[tuple(names[:3])].start :][:2_700].reshape(3, 900)
     inner = slice(40, -40)  # the fades take 5 ms
@@ -164,7 +164,7 @@ def test_short_files_of_a_folder_become_recordings_of_at_least_a_clip(tmp_path):
 def test_prepared_recordings_are_the_files_at_one_peak(tmp_path, folder):
     soundfile.write(folder / "quiet.wav", 0.004 * noise(3 * CLIP, 70), RATE, "FLOAT")
     made = render(tmp_path, folder)
-    prepared = np.load(made.folder / "recordings.npy")
+    prepared = np.load(made.folder.path("recordings.npy"))
     quiet = next(recording for recording in made.recordings if recording.files == ("audio/0/quiet.wav",))
     samples = prepared[quiet.start :][: quiet.length] / 32_768
     assert audio.peak_dbfs(samples) == pytest.approx(-0.1, abs=0.001)
@@ -321,7 +321,7 @@ def test_silent_crops_are_drawn_again_and_counted(tmp_path):
         soundfile.write(folder / f"{index}.wav", sparse, RATE, "FLOAT")
     made = render(tmp_path, folder, train_clips=200)
     split = made.split("train")
-    prepared = np.load(made.folder / "recordings.npy")
+    prepared = np.load(made.folder.path("recordings.npy"))
     dry_silent = split.redraws[:, REASONS.index("dry_silent")].sum()
     assert dry_silent == pytest.approx(200 * 2 / 3, rel=0.3)  # 0.4 / 0.6 more draws
     loud = np.abs(np.stack([prepared[start : start + CLIP] for start in split.start])).max(axis=1)
@@ -371,9 +371,9 @@ def test_effect_tables_are_part_of_the_identity(tmp_path, folder, monkeypatch):
 
 def test_manifest_holds_no_path_of_the_machine(tmp_path, folder):
     made = render(tmp_path, folder)
-    text = (made.folder / "manifest.json").read_text()
+    text = made.folder.path("manifest.json").read_text()
     assert str(tmp_path) not in text
-    assert json.loads(text)["identity"] == made.identity == made.folder.name
+    assert json.loads(text)["identity"] == made.identity == str(made.folder).rpartition("/")[2]
 
 
 def test_a_finished_set_is_not_rendered_again(tmp_path, folder, monkeypatch):
@@ -398,15 +398,22 @@ def test_a_damaged_shard_is_rendered_again_the_same(tmp_path, folder, small_shar
     made = render(tmp_path, folder)
     before = files_of(made)
     if damage == "no record":
-        (made.folder / "train-00002.npz").unlink()
+        made.folder.path("train-00002.npz").unlink()
     elif damage == "no audio":
-        (made.folder / "train-00002.npy").unlink()
+        made.folder.path("train-00002.npy").unlink()
     else:
-        os.truncate(made.folder / "train-00002.npy", 1_000)
+        os.truncate(made.folder.path("train-00002.npy"), 1_000)
     assert [(shard.split, shard.number) for shard in made.missing()] == [("train", 2)]
     with pytest.raises(FileNotFoundError, match="1 of the 4 train shards"):
         made.split("train")
     assert files_of(render(tmp_path, folder)) == before
+
+
+def test_a_cut_off_record_is_named(tmp_path, folder):
+    made = render(tmp_path, folder)
+    os.truncate(made.folder.path("train-00000.npz"), 500)
+    with pytest.raises(ValueError, match=r"train-00000\.npz is damaged .*; delete it to render it anew"):
+        made.split("train")
 
 
 def test_parts_together_are_the_whole(tmp_path, folder, small_shards):
