@@ -76,7 +76,7 @@ class Data:
     seed: int = 0
     """Seed of the split, the crops and the settings."""
     directory: str = "datasets"
-    """Where rendered data sets are kept; each has a folder named after its identity."""
+    """Folder or fsspec URL (s3://bucket/sets) of rendered data sets, each in a folder named after its identity."""
 
     def __post_init__(self) -> None:
         _require(len(self.effects) > 0, "data.effects is empty; name at least one effect")
