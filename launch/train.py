@@ -73,7 +73,8 @@ def train(experiment: config.Experiment, workdir: Path) -> int:
             continue
         if stopped:
             return stopped
-    print(f"wrote checkpoints and TensorBoard logs to {workdir} (tensorboard --logdir {workdir})")
+    if jax.process_index() == 0:
+        print(f"wrote checkpoints and TensorBoard logs to {workdir} (tensorboard --logdir {workdir})")
     return 0
 
 
@@ -110,13 +111,14 @@ def train_group(run: Run, name: str) -> int:
                     loss, diverged = run.record(window, since)
                     bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
                     window, since = [], time.perf_counter()
-                    for member, step in diverged.items():
+                    for member, step in diverged.items() if first_host else ():
                         bar.write(f"{_named(run, member)} diverged at step {step} and is frozen")
                 if validate:
                     figures = run.validate()
                     run.consider(figures)
                     finished = last or not run.running.any()
-                    bar.write(f"step {run.step}: {_summary(run, figures)}")
+                    if first_host:
+                        bar.write(f"step {run.step}: {_summary(run, figures)}")
                     since = time.perf_counter()
                 if validate or stop:
                     run.save()
@@ -127,7 +129,7 @@ def train_group(run: Run, name: str) -> int:
     if not finished:
         print(f"stopped at step {run.step} of {settings.steps}; the same command continues")
         return request.signal or signal.SIGTERM
-    for member, validated in enumerate(run.validated):
+    for member, validated in enumerate(run.validated) if first_host else ():
         ended = "diverged before" if run.diverged[member] else "finished at"
         best = "it was never validated"
         if validated["best"] is not None:
@@ -146,7 +148,7 @@ def _named(run: Run, member: int) -> str:
 
 def _summary(run: Run, figures: list[dict[str, float]]) -> str:
     """The validation figures of one member, or of the best of many."""
-    best = min(np.flatnonzero(~run.diverged), key=lambda member: figures[member]["val/negative_elbo"])
+    best = int(min(np.flatnonzero(~run.diverged), key=lambda member: figures[member]["val/negative_elbo"]))
     words = ", ".join(f"{name} {figures[best][name]:.4g}" for name in SHOWN)
     if len(run.members) == 1:
         return words
