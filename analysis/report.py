@@ -59,7 +59,7 @@ def verdicts(figures: dict[str, Any]) -> list[str]:
                 f"{comparison['baseline']}, the best baseline; chance {scores[_LATENT]['chance']:.1%}. "
                 + _verdict(comparison, 100, ".1f", "points")
             )
-    r2, comparison = mean_r2(figures), comparisons["settings"]
+    r2, comparison = scoreboard.mean_r2(figures["parameters"]), comparisons["settings"]
     sentences.append(
         f"Settings on unseen recordings, mean R² of ridge regressions: {r2[_LATENT]:.2f} from the latent space, "
         f"{r2[comparison['baseline']]:.2f} from {comparison['baseline']}, the best baseline. "
@@ -91,15 +91,6 @@ def _verdict(comparison: dict[str, Any], scale: float, digits: str, unit: str) -
     else:
         words = f"The latent space and {baseline} cannot be told apart"
     return f"{words}: {advantage}, 95 % interval {low:+{digits}} to {high:+{digits}}, {recordings} recordings."
-
-
-def mean_r2(figures: dict[str, Any]) -> dict[str, float]:
-    """Mean R² over effects of the mean over their parameters, for each representation."""
-    tables = [list(parameters.values()) for parameters in figures["parameters"].values()]
-    return {
-        name: float(np.mean([np.mean([scores["r2"][name] for scores in table]) for table in tables]))
-        for name in tables[0][0]["r2"]
-    }
 
 
 def commands(run: Path, experiment: config.Experiment) -> list[str]:
@@ -244,7 +235,7 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[
         commands=commands(run, experiment),
         date=datetime.date.today().isoformat(),
         figures=figures,
-        mean_r2=mean_r2(figures),
+        mean_r2=scoreboard.mean_r2(figures["parameters"]),
         verdicts=verdicts(figures),
         pictures=pictures,
         sounds=sounds,

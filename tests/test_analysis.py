@@ -424,7 +424,7 @@ def test_constant_baseline_is_at_chance(page):
     _, figures = page
     constant = figures["effect"]["random"]["constant"]
     assert constant["logistic"]["accuracy"] == constant["chance"] == pytest.approx(0.5, abs=0.01)
-    assert report.mean_r2(figures)["constant"] == pytest.approx(0.0, abs=0.3)  # eight clips
+    assert scoreboard.mean_r2(figures["parameters"])["constant"] == pytest.approx(0.0, abs=0.3)  # eight clips
 
 
 def test_reconstruction_error_of_the_band_mean_is_the_spread_of_the_spectrogram(page, encoder, data):
@@ -484,7 +484,7 @@ def test_comparisons_are_with_the_best_baseline(page):
             assert compared["baseline"] == best
             advantage = scores[latent][probe]["accuracy"] - scores[best][probe]["accuracy"]
             assert compared["value"] == pytest.approx(advantage)
-    r2, compared = report.mean_r2(figures), figures["comparisons"]["settings"]
+    r2, compared = scoreboard.mean_r2(figures["parameters"]), figures["comparisons"]["settings"]
     assert compared["value"] == pytest.approx(r2[latent] - max(r2[name] for name in others))
     errors, compared = figures["reconstruction"]["rms_error"], figures["comparisons"]["reconstruction"]
     assert compared["value"] == pytest.approx(errors[compared["baseline"]] - errors[latent])
