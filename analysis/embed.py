@@ -230,13 +230,14 @@ class Options:
     """Seed of the dry clips and the random settings."""
     step: int | None = None
     """Checkpoint; none means the best."""
+    member: command_line.Member = None
 
 
 def main(options: Options) -> None:
     """Embed and write the file."""
     if options.clips < 1 or options.steps < 2:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
-    encoder = inference.load(options.run, options.step)
+    encoder = inference.load(options.run, options.step, options.member)
     split = dataset.render(encoder.experiment).split(options.split)
     kinds = [effects.get(name) for name in options.effects or encoder.effects]
     dry = draw_dry(split, options.clips, options.seed)
