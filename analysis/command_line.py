@@ -1,13 +1,22 @@
-"""Command lines of the analyses: one dataclass of options, and errors of the user as one line."""
+"""Command lines of the analyses: one dataclass of options, and errors of the user as one line.
+
+Of a sweep, analyses of one model take `--member 3`, and those that draw models side by side take `--members 0 4 8` or
+`--members all`. Without it they read the best member.
+"""
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
 from jaxvae.checkpoints import CheckpointError
 
+Member = Annotated[int | None, tyro.conf.arg(help="Of a sweep, which member; none means the best.")]
+Members = Annotated[
+    tuple[int | Literal["all"], ...],
+    tyro.conf.arg(aliases=("--member",), help="Of a sweep, which members, side by side, or all; none means the best."),
+]
 _Options = TypeVar("_Options")
 
 

@@ -50,12 +50,8 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
     titles = _PANELS | {"active_share": f"{_PANELS['active_share']}, of {latents}"}
     if experiment.objective.reconstruction == "gaussian":
         titles["loss"] += " (nats a clip)"
-    rows = -(-len(panels) // 3)
-    with figure.new(7.4, 2.1 * rows) as drawing:
-        grid = drawing.subplots(rows, 3, squeeze=False).ravel()
-        for spare in grid[len(panels) :]:
-            spare.remove()
-        for axes, (name, tags) in zip(grid, panels.items(), strict=False):
+    with figure.new_grid(len(panels), 3, 7.4 / 3, 2.1) as (drawing, grid):
+        for axes, (name, tags) in zip(grid, panels.items(), strict=True):
             for tag in tags:
                 validation = not tag.startswith("train/")  # the active share, too, is of the validation set
                 steps, values = scalars[tag].T

@@ -221,29 +221,38 @@ def embed(encoder: inference.Encoder, split: dataset.Split, split_name: str, pla
     return _embedding(encoder, split, split_name, plan, features["posterior"])
 
 
+class Source(NamedTuple):
+    """What `inference.load` loads an encoder from."""
+
+    run: Path
+    step: int | None = None
+    member: int | None = None
+
+
 def embed_on(
-    cluster: str, run: Path, step: int | None, encoder: inference.Encoder, data: dataset.Dataset, split: str, plan: Plan
+    cluster: str, source: Source, encoder: inference.Encoder, data: dataset.Dataset, split: str, plan: Plan
 ) -> Embedding:
-    """`embed` by the workers of a cluster (see `jaxvae.cluster.spread`), which load the encoder from its run."""
-    task = functools.partial(_embed_chunk, run.absolute(), step, data.folder.absolute(), split)
+    """`embed` by the workers of a cluster (see `jaxvae.cluster.spread`), which load the encoder from its source."""
+    source = source._replace(run=source.run.absolute())
+    task = functools.partial(_embed_chunk, source, data.folder.absolute(), split)
     main_thread = any(kind.main_thread for kind in plan.effects)
     plan, features = _collect(plan, spread(task, _chunks(plan), cluster, main_thread), "embed")
     return _embedding(encoder, data.split(split), split, plan, features["posterior"])
 
 
 def _embed_chunk(
-    run: Path, step: int | None, folder: Folder, split_name: str, rows: Plan
+    source: Source, folder: Folder, split_name: str, rows: Plan
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """On a worker: `_represent_chunk`, with one thread."""
     dataset.require_available(rows.effects)
-    encoder, split = _load_once(run, step, folder, split_name)
+    encoder, split = _load_once(source, folder, split_name)
     representations = {"posterior": functools.partial(_posterior, encoder)}
     return _represent_chunk(rows, split, encoder.experiment.audio.sample_rate, representations, workers=1)
 
 
 @functools.lru_cache(maxsize=1)
-def _load_once(run: Path, step: int | None, folder: Folder, split_name: str) -> tuple[inference.Encoder, dataset.Split]:
-    encoder = inference.load(run, step)
+def _load_once(source: Source, folder: Folder, split_name: str) -> tuple[inference.Encoder, dataset.Split]:
+    encoder = inference.load(*source)
     return encoder, dataset.load(encoder.experiment, folder).split(split_name)
 
 
@@ -290,6 +299,7 @@ class Options:
     """Seed of the dry clips and the random settings."""
     step: int | None = None
     """Checkpoint; none means the best."""
+    member: command_line.Member = None
     cluster: str | None = None
     """Such as local:2, for two worker processes of this machine, or the address of a Dask scheduler."""
 
@@ -298,7 +308,8 @@ def main(options: Options) -> None:
     """Embed and write the file."""
     if options.clips < 1 or options.steps < 2:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
-    encoder = inference.load(options.run, options.step)
+    source = Source(options.run, options.step, options.member)
+    encoder = inference.load(*source)
     data = dataset.render(encoder.experiment, cluster=options.cluster)
     split = data.split(options.split)
     kinds = [effects.get(name) for name in options.effects or encoder.effects]
@@ -309,7 +320,7 @@ def main(options: Options) -> None:
         "sweep": lambda: sweep_settings(kinds, dry, options.steps),
     }[options.settings]()
     if options.cluster:
-        embedding = embed_on(options.cluster, options.run, options.step, encoder, data, options.split, plan)
+        embedding = embed_on(options.cluster, source, encoder, data, options.split, plan)
     else:
         embedding = embed(encoder, split, options.split, plan)
     embedding.save(options.out)

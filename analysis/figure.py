@@ -44,6 +44,20 @@ def new(width: float, height: float) -> Iterator[Figure]:
         yield figure
 
 
+@contextlib.contextmanager
+def new_grid(
+    panels: int, columns: int, width: float, height: float, margin: float = 0.0
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of so many panels, row by row, each of a width and height in inches; the margin is height for more."""
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    with new(columns * width, rows * height + margin) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for spare in grid[panels:]:
+            spare.remove()
+        yield figure, list(grid[:panels])
+
+
 def effect_style(index: int) -> dict[str, str]:
     """Colour and marker of the index-th effect."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

@@ -114,11 +114,12 @@ class Options:
     clip: int | None = None
     """Dry clip of the test split; none means one drawn by the seed."""
     seed: int = 0
+    member: command_line.Member = None
 
 
 def main(options: Options) -> None:
     """Draw and write the picture."""
-    encoder = inference.load(options.run)
+    encoder = inference.load(options.run, member=options.member)
     test = dataset.render(encoder.experiment).split("test")
     clip = int(embed.draw_dry(test, 1, options.seed)[0]) if options.clip is None else options.clip
     (drawn,) = effect_map.fit(encoder, test, [effects.get(options.effect)], clip, options.settings, seed=options.seed)

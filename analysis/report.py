@@ -2,6 +2,7 @@
 
     python -m analysis.report runs/demo
     python -m analysis.report runs/demo --out demo.html
+    python -m analysis.report runs/latent_sweep --member 4
 
 Everything is measured on recordings that the run was not trained on. The figures go beside the page as
 NAME_figures.json.
@@ -25,7 +26,18 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import command_line, curves, effect_map, embed, figure, interpolate, pair_plot, scoreboard, umap_plot
+from analysis import (
+    command_line,
+    curves,
+    effect_map,
+    embed,
+    figure,
+    interpolate,
+    members,
+    pair_plot,
+    scoreboard,
+    umap_plot,
+)
 from jaxvae import atomic_file, audio, config, dataset, effects, inference, spectrogram
 
 _MAP_SETTINGS = 240
@@ -59,7 +71,7 @@ def verdicts(figures: dict[str, Any]) -> list[str]:
                 f"{comparison['baseline']}, the best baseline; chance {scores[_LATENT]['chance']:.1%}. "
                 + _verdict(comparison, 100, ".1f", "points")
             )
-    r2, comparison = mean_r2(figures), comparisons["settings"]
+    r2, comparison = scoreboard.mean_r2(figures["parameters"]), comparisons["settings"]
     sentences.append(
         f"Settings on unseen recordings, mean R² of ridge regressions: {r2[_LATENT]:.2f} from the latent space, "
         f"{r2[comparison['baseline']]:.2f} from {comparison['baseline']}, the best baseline. "
@@ -93,33 +105,27 @@ def _verdict(comparison: dict[str, Any], scale: float, digits: str, unit: str) -
     return f"{words}: {advantage}, 95 % interval {low:+{digits}} to {high:+{digits}}, {recordings} recordings."
 
 
-def mean_r2(figures: dict[str, Any]) -> dict[str, float]:
-    """Mean R² over effects of the mean over their parameters, for each representation."""
-    tables = [list(parameters.values()) for parameters in figures["parameters"].values()]
-    return {
-        name: float(np.mean([np.mean([scores["r2"][name] for scores in table]) for table in tables]))
-        for name in tables[0][0]["r2"]
-    }
-
-
-def commands(run: Path, experiment: config.Experiment) -> list[str]:
+def commands(run: Path, experiment: config.Experiment, member: int | None = None) -> list[str]:
     """Command lines that train this run and draw its pictures."""
     source = Path(configs.__file__).with_name(f"{experiment.name}.py")
     train = f"python -m launch.train CONFIG --workdir {shlex.quote(str(run))}"
     if source.is_file():
-        overrides = [line.split(": ", 1)[0] for line in config.differences(config.load(source), experiment)]
-        values = {name: _field(experiment, name) for name in overrides}
+        base = config.load(source)
+        in_config = {"sweep.members"} | {path for changes in base.sweep.members for path, _ in changes}
+        changed = [line.split(": ", 1)[0] for line in config.differences(base, experiment)]
+        values = {name: _field(experiment, name) for name in changed if name not in in_config}
         train = train.replace("CONFIG", f"configs/{source.name}") + "".join(
             f" --{name.replace('_', '-')} {shlex.join(map(str, value if isinstance(value, tuple) else [value]))}"
             for name, value in values.items()
         )
     run_name, first = shlex.quote(str(run)), experiment.data.effects[0]
+    which = "" if member is None else f" --member {member}"
     return [
         train,
-        f"python -m analysis.report {run_name}",
-        f"python -m analysis.umap_plot {run_name} --out effects.png",
-        f"python -m analysis.interpolate {run_name} --effect {first} --out paths.png",
-        f"python -m analysis.pair_plot {run_name} --effect {first} --out pairs.png",
+        f"python -m analysis.report {run_name}{which}",
+        f"python -m analysis.umap_plot {run_name}{which} --out effects.png",
+        f"python -m analysis.interpolate {run_name}{which} --effect {first} --out paths.png",
+        f"python -m analysis.pair_plot {run_name}{which} --effect {first} --out pairs.png",
         f"tensorboard --logdir {run_name}",
     ]
 
@@ -174,10 +180,11 @@ def _examples(
     return drawn, sounds
 
 
-def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[str, Any]]:
-    """The page and its figures."""
+def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0, member: int | None = None) -> tuple[str, dict[str, Any]]:
+    """The page and its figures, of the best member of a sweep or of a given one."""
     began = time.perf_counter()
-    encoder = inference.load(run)
+    (chosen,) = members.load(run, () if member is None else (member,))
+    encoder, of_sweep = chosen.encoder, chosen.logs != run
     experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
     data = dataset.render(experiment)
     test, kinds = data.split("test"), [effects.get(name) for name in encoder.effects]
@@ -191,7 +198,7 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[
         picture(
             "Training",
             "From the TensorBoard logs. The validation figures hold no β.",
-            curves.draw_training(curves.read_scalars(run), experiment),
+            curves.draw_training(curves.read_scalars(chosen.logs), experiment),
         ),
         picture(
             "KL divergence",
@@ -228,7 +235,7 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[
         grey = "Grey: the same clip at random settings."
         pictures["effects"].append(picture(f"{name}: each parameter", grey, interpolate.draw_separate(drawn)))
         if len(drawn.effect.parameters) > 1:
-            pictures["effects"].append(picture(f"{name}: all parameters", grey, interpolate.draw_joint(drawn)))
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, interpolate.draw_joint({name: drawn})))
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
             pictures["effects"].append(picture(f"{name}: domain colouring", caption, pair_plot.draw(drawn)))
@@ -241,10 +248,11 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0) -> tuple[str, dict[
         data=data,
         kinds=kinds,
         config=json.dumps(config.to_dict(experiment), indent=1),
-        commands=commands(run, experiment),
+        commands=commands(run, experiment, chosen.index if of_sweep else None),
+        member=chosen.title if of_sweep else None,
         date=datetime.date.today().isoformat(),
         figures=figures,
-        mean_r2=mean_r2(figures),
+        mean_r2=scoreboard.mean_r2(figures["parameters"]),
         verdicts=verdicts(figures),
         pictures=pictures,
         sounds=sounds,
@@ -262,15 +270,17 @@ class Options:
     run: tyro.conf.Positional[Path]
     """Folder of a trained run."""
     out: Path | None = None
-    """The page to write; none means report.html in the run's folder."""
+    """The page to write; none means report.html in the run's folder, of a given member report_003.html."""
+    member: command_line.Member = None
     sizes: scoreboard.Sizes = dataclasses.field(default_factory=scoreboard.Sizes)
     seed: int = 0
 
 
 def main(options: Options) -> None:
     """Measure, draw and write the page and its figures."""
-    out = options.run / "report.html" if options.out is None else options.out
-    page, figures = build(options.run, options.sizes, options.seed)
+    name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
+    out = options.run / name if options.out is None else options.out
+    page, figures = build(options.run, options.sizes, options.seed, options.member)
     beside = out.with_name(f"{out.stem}_figures.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, text in ((beside, json.dumps(figures, indent=1)), (out, page)):

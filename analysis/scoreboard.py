@@ -8,15 +8,15 @@ left out of its figures, and with fewer than two effects there is no question wh
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from analysis import baselines, bootstrap, embed, paths, probes
 from analysis.baselines import PrincipalComponents
 from analysis.effect_map import EffectMap
-from jaxvae import audio, dataset, inference, losses
+from jaxvae import audio, config, dataset, inference, losses
 from jaxvae.effects import Effect
 from jaxvae.vae import Posterior
 
@@ -47,6 +47,35 @@ class Material:
     components: PrincipalComponents
 
 
+Pairs = Mapping[str, tuple[probes.Labelled, probes.Labelled]]
+"""Of each representation, the clips that probes are fitted on and those that they are scored on."""
+
+
+def label(
+    representations: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    data: dataset.Dataset,
+    kinds: Sequence[Effect],
+    protocol: Literal["random", "fixed"],
+    train_clips: int,
+    test_clips: int,
+    seed: int,
+) -> tuple[embed.Plan, Pairs]:
+    """The test clips, and training and test clips as every representation sees them; each is rendered once."""
+    made = []
+    for number, (name, clips) in enumerate((("train", train_clips), ("test", test_clips))):
+        split = data.split(name)
+        dry = embed.draw_dry(split, clips, seed)
+        if protocol == "random":
+            plan = embed.random_settings(kinds, dry, 2 * seed + number)  # not the same settings
+        else:
+            plan = embed.fixed_settings(kinds, dry)
+        description = f"{protocol} settings, {name}"
+        plan, features = embed.represent(plan, split, data.experiment.audio.sample_rate, representations, description)
+        made.append({name: plan.labelled(values, split) for name, values in features.items()})
+    fit, held = made
+    return plan, {name: (fit[name], held[name]) for name in representations}
+
+
 def measure(
     encoder: inference.Encoder, data: dataset.Dataset, kinds: Sequence[Effect], sizes: Sizes, seed: int = 0
 ) -> tuple[dict[str, Any], Material]:
@@ -71,23 +100,11 @@ def measure(
         "effect": {},
         "comparisons": {},
     }
-    dry = {name: embed.draw_dry(split, clips, seed) for name, split, clips in (
-        ("train", train, sizes.train_clips), ("test", test, sizes.test_clips), ("path", test, sizes.path_clips)
-    )}  # fmt: skip
     for protocol in ("random", "fixed"):
-        plans = {}
-        for name, split in (("train", train), ("test", test)):
-            if protocol == "random":
-                plan = embed.random_settings(kinds, dry[name], 2 * seed + (name == "test"))  # not the same settings
-            else:
-                plan = embed.fixed_settings(kinds, dry[name])
-            plans[name] = embed.represent(plan, split, rate, representations, f"{protocol} settings, {name}")
-        (fit_plan, fit), (plan, held) = plans["train"], plans["test"]
-        pairs = {
-            name: (fit_plan.labelled(fit[name], train), plan.labelled(held[name], test)) for name in representations
-        }
-        recording = test.recording[plan.dry]
-        figures["heard"][protocol] = [kinds[index].name for index in np.unique(fit_plan.effect)]
+        plan, pairs = label(representations, data, kinds, protocol, sizes.train_clips, sizes.test_clips, seed)
+        fit, held = pairs["latent space"]
+        recording = held.recording
+        figures["heard"][protocol] = [kinds[index].name for index in np.unique(fit.effect)]
         if len(figures["heard"][protocol]) > 1:
             scores = {name: probes.classify(*pair, seed) for name, pair in pairs.items()}
             figures["effect"][protocol] = {name: _effect(score, len(recording)) for name, score in scores.items()}
@@ -96,12 +113,12 @@ def measure(
                 for probe in ("logistic", "knn")
             }
         if protocol == "random":
-            material = Material(plan, held, components)
-            figures["parameters"], figures["comparisons"]["settings"] = _parameters(kinds, pairs, seed)
+            material = Material(plan, {name: held.features for name, (_, held) in pairs.items()}, components)
+            figures["parameters"], figures["comparisons"]["settings"] = of_parameters(kinds, pairs, seed)
     compared = dict(list(representations.items())[:2])
-    plan, moved = embed.represent(
-        embed.sweep_settings(kinds, dry["path"], sizes.path_steps), test, rate, compared, "paths"
-    )
+    dry = embed.draw_dry(test, sizes.path_clips, seed)
+    plan = embed.sweep_settings(kinds, dry, sizes.path_steps)
+    plan, moved = embed.represent(plan, test, rate, compared, "paths")
     for index, kind in enumerate(kinds):
         for moving, parameter in enumerate(kind.parameters if kind.name in figures["parameters"] else ()):
             rows = (plan.effect == index) & (plan.moving == moving)
@@ -155,10 +172,12 @@ def _compare(
     return {"baseline": best} | bootstrap.difference(scores[ours], scores[best], recording, score, seed)._asdict()
 
 
-def _parameters(
-    kinds: Sequence[Effect], pairs: Mapping[str, tuple[probes.Labelled, probes.Labelled]], seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Scores of the parameters of every effect that can be heard, and the comparison of their mean R² over effects."""
+def of_parameters(kinds: Sequence[Effect], pairs: Pairs, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scores of the parameters of every effect that can be heard, and the comparison of their mean R² over effects.
+
+    Raises:
+        ValueError: no effect can be heard in enough clips.
+    """
     train, test = next(iter(pairs.values()))
     heard = [
         index
@@ -193,6 +212,15 @@ def _parameters(
     return figures, _compare(explained, recording, seed)
 
 
+def mean_r2(parameters: Mapping[str, Any]) -> dict[str, float]:
+    """Mean R² over effects of the mean over their parameters, for each representation."""
+    tables = [list(scores.values()) for scores in parameters.values()]
+    return {
+        name: float(np.mean([np.mean([scores["r2"][name] for scores in table]) for table in tables]))
+        for name in tables[0][0]["r2"]
+    }
+
+
 def _path(features: np.ndarray, dry: np.ndarray, cloud: np.ndarray) -> dict[str, float | None]:
     """Means over the dry clips; None where a parameter moves nothing, or silences its clips."""
     drawn = [features[dry == clip] for clip in np.unique(dry)]
@@ -207,27 +235,42 @@ def _path(features: np.ndarray, dry: np.ndarray, cloud: np.ndarray) -> dict[str,
 def _reconstruction(
     encoder: inference.Encoder, components: PrincipalComponents, test: dataset.Split, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Root-mean-square error of test spectrograms, and its comparison.
-
-    In dB where the spectrogram is logarithmic with fixed scaling.
-    """
-    experiment = encoder.experiment
-    rate, settings = experiment.audio.sample_rate, experiment.spectrogram
-    decibels = settings.compression == "log" and settings.normalisation == "fixed"
-    scale = np.asarray(encoder.statistics.std)[:, None] if decibels else 1.0
-    chosen = np.sort(np.random.default_rng(seed).choice(test.clips, min(test.clips, 96), replace=False))
+    """Root-mean-square error of test spectrograms, and its comparison."""
     names = ("latent space", f"PCA-{components.pca.n_components_}", "mean of each band")
-    squares = {name: np.empty(len(chosen)) for name in names}
-    for part in np.array_split(np.arange(len(chosen)), -(-len(chosen) // 32)):
-        wet = audio.to_float(test.audio(chosen[part]))
-        truth = encoder.spectrogram(wet, rate)
-        guesses = (encoder.reconstruct(wet, rate), components.reconstruct(wet, rate), components.band_mean)
-        for name, guess in zip(names, guesses, strict=True):
-            squares[name][part] = np.square(scale * (guess - truth)).mean(axis=(1, 2), dtype=np.float64)
+    guesses = (encoder.reconstruct, components.reconstruct, lambda wet, rate: components.band_mean)
+    chosen, squares = squared_errors(encoder, dict(zip(names, guesses, strict=True)), test, seed)
     figures = {
-        "unit": "dB" if decibels else "standard deviations",
+        "unit": error_unit(encoder.experiment),
         "clips": len(chosen),
         "rms_error": {name: float(np.sqrt(values.mean())) for name, values in squares.items()},
     }
     negative = {name: -values for name, values in squares.items()}  # more is better
     return figures, _compare(negative, test.recording[chosen], seed, lambda mean: -np.sqrt(-mean))
+
+
+def error_unit(experiment: config.Experiment) -> str:
+    """Unit of the root of `squared_errors`: dB where the spectrogram is logarithmic with fixed scaling."""
+    settings = experiment.spectrogram
+    return "dB" if settings.compression == "log" and settings.normalisation == "fixed" else "standard deviations"
+
+
+def squared_errors(
+    encoder: inference.Encoder,
+    guesses: Mapping[str, Callable[[np.ndarray, int], np.ndarray]],
+    test: dataset.Split,
+    seed: int,
+) -> tuple[Int[np.ndarray, " clip"], dict[str, Float[np.ndarray, " clip"]]]:
+    """Some test clips, and the mean squared error over pixels of each guess at the spectrogram that the encoder sees.
+
+    A guess takes clips (clip, sample) and their rate to spectrograms (clip, bin, frame).
+    """
+    rate = encoder.experiment.audio.sample_rate
+    scale = np.asarray(encoder.statistics.std)[:, None] if error_unit(encoder.experiment) == "dB" else 1.0
+    chosen = np.sort(np.random.default_rng(seed).choice(test.clips, min(test.clips, 96), replace=False))
+    squares = {name: np.empty(len(chosen)) for name in guesses}
+    for part in np.array_split(np.arange(len(chosen)), -(-len(chosen) // 32)):
+        wet = audio.to_float(test.audio(chosen[part]))
+        truth = encoder.spectrogram(wet, rate)
+        for name, guess in guesses.items():
+            squares[name][part] = np.square(scale * (guess(wet, rate) - truth)).mean(axis=(1, 2), dtype=np.float64)
+    return chosen, squares

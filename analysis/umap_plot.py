@@ -2,12 +2,16 @@
 
     python -m analysis.umap_plot runs/base --out effects.png
     python -m analysis.umap_plot runs/base --out four.png --effects 4
+    python -m analysis.umap_plot runs/latent_sweep --out sizes.png --members 0 4 8 12
 
 UMAP of posterior means, beside UMAP of the principal components of the same spectrograms, which a latent space has to
-beat. UMAP is seeded; its distances between far groups mean little, so figures are printed beside the picture.
+beat; or of several members of a sweep side by side. UMAP is seeded; its distances between far groups mean little, so
+figures are printed beside the picture.
 """
 
 import dataclasses
+import functools
+import textwrap
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +26,11 @@ from sklearn.metrics import silhouette_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from analysis import baselines, command_line, embed, figure
+from analysis import baselines, command_line, embed, figure, members
 from analysis.probes import NEIGHBOURS, Labelled
-from jaxvae import dataset, effects, inference
+from jaxvae import effects
+
+_COLUMNS = 4
 
 
 def fit(features: Float[np.ndarray, "clip feature"], seed: int = 0) -> Float[np.ndarray, "clip 2"]:
@@ -69,8 +75,7 @@ def figures(
 def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
     """One map for each representation of the same clips, side by side, and the figures of each."""
     scores = {}
-    with figure.new(3.6 * len(panels), 4.2) as drawing:
-        grid = drawing.subplots(1, len(panels), squeeze=False)[0]
+    with figure.new_grid(len(panels), _COLUMNS, 3.6, 3.7, margin=0.5) as (drawing, grid):
         for axes, (title, clips) in zip(grid, panels.items(), strict=True):
             position = fit(clips.features, seed)
             scores[title] = score = figures(position, clips.features, clips.effect, clips.recording)
@@ -82,7 +87,7 @@ def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) 
                 )
             knn = "–" if score.knn is None else f"{score.knn:.2f}"
             axes.set_title(
-                f"{title}\nkNN-15 {knn} · trustworthiness {score.trustworthiness:.2f} · "
+                f"{textwrap.fill(title, 44)}\nkNN-15 {knn} · trustworthiness {score.trustworthiness:.2f} · "
                 f"silhouette {score.silhouette:.2f}"
             )
             figure.plain_map(axes)
@@ -104,29 +109,35 @@ class Options:
     clips: int = 200
     """Unseen dry clips; each meets every effect."""
     seed: int = 0
+    members: command_line.Members = ()
 
 
 def main(options: Options) -> None:
     """Draw and write the picture."""
-    encoder = inference.load(options.run)
+    chosen = members.load(options.run, options.members)
+    encoder = chosen[0].encoder
     names = encoder.effects[: options.effects or None]
     if len(names) < 2:
         raise ValueError(
             f"a map of effects needs two, but of {', '.join(encoder.effects)} it would show {len(names)}; "
             "raise --effects, or draw one effect with analysis.interpolate or analysis.pair_plot"
         )
-    data = dataset.render(encoder.experiment)
+    data = members.data([member.encoder.experiment for member in chosen])
     test, rate = data.split("test"), encoder.experiment.audio.sample_rate
     kinds = [effects.get(name) for name in names]
-    components = baselines.principal_components(encoder, data.split("train"))
+    representations = {}
+    for member in chosen:
+        title = f"latent space ({encoder.latent_dim})" if len(chosen) == 1 else member.title
+        representations[title] = functools.partial(member.encoder.embed, sample_rate=rate)
+    if len(chosen) == 1:
+        components = baselines.principal_components(encoder, data.split("train"))
+        title = f"principal components ({components.pca.n_components_})"
+        representations[title] = functools.partial(components.embed, sample_rate=rate)
     plan, features = embed.represent(
         embed.random_settings(kinds, embed.draw_dry(test, options.clips, options.seed), options.seed),
         test,
         rate,
-        {
-            f"latent space ({encoder.latent_dim})": lambda wet: encoder.embed(wet, rate),
-            f"principal components ({components.pca.n_components_})": lambda wet: components.embed(wet, rate),
-        },
+        representations,
     )
     panels = {title: plan.labelled(values, test) for title, values in features.items()}
     drawing, scores = draw(panels, tuple(kind.name for kind in kinds), options.seed)

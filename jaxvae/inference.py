@@ -55,7 +55,7 @@ class Encoder:
         """Mean and log-variance (clip, latent) of each clip's posterior."""
         clips = self._clips(audio, sample_rate)
         windows = clips.reshape(-1, clips.shape[-1])
-        posterior = _in_batches(lambda batch: self._encode(self.weights, batch), windows)
+        posterior = _in_batches(self._encode, windows)
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
 
     def spectrogram(
@@ -69,7 +69,7 @@ class Encoder:
     ) -> Float[np.ndarray, "clip bin frame"]:
         """The decoder's spectrogram at the posterior mean of the first `clip_samples` of each clip."""
         clips = self._clips(audio, sample_rate)[:, 0]
-        return _in_batches(lambda batch: self._reconstruct(self.weights, batch), clips)
+        return _in_batches(self._reconstruct, clips)
 
     def _clips(self, audio: np.ndarray, sample_rate: int) -> Float[np.ndarray, "clip window sample"]:
         audio = np.atleast_2d(np.asarray(audio, np.float32))
@@ -89,34 +89,39 @@ class Encoder:
         windows = audio.shape[1] // length
         return set_peak(audio[:, : windows * length], WET_PEAK_DBFS).reshape(len(audio), windows, length)
 
-    @functools.cached_property
-    def _model(self) -> VAE:
-        return VAE(self.experiment.model)
+    def _compute(self, batch: np.ndarray) -> jax.Array:
+        experiment = self.experiment
+        return _spectrogram(batch, self.statistics, audio=experiment.audio, settings=experiment.spectrogram)
 
-    @functools.cached_property
-    def _compute(self) -> Callable:
-        audio, settings, statistics = self.experiment.audio, self.experiment.spectrogram, self.statistics
-        return jax.jit(lambda batch: spectrogram.compute(batch, audio, settings, statistics))
+    def _encode(self, batch: np.ndarray) -> Posterior:
+        return _encode(self.weights, self._compute(batch), model=self.experiment.model)
 
-    @functools.cached_property
-    def _encode(self) -> Callable:
-        return jax.jit(
-            lambda weights, batch: self._model.apply(
-                {"params": weights.params, "batch_stats": weights.batch_stats},
-                self._compute(batch),
-                train=False,
-                method="encode",
-            )
-        )
-
-    @functools.cached_property
-    def _reconstruct(self) -> Callable:
+    def _reconstruct(self, batch: np.ndarray) -> jax.Array:
         numbers = hyperparams(self.experiment)
+        return _reconstruct(self.weights, numbers, self._compute(batch), model=self.experiment.model)
 
-        def reconstruct(weights: train_state.Weights, batch: jax.Array) -> jax.Array:
-            return vae_steps.reconstruct(weights, numbers, self._compute(batch), model=self._model)
 
-        return jax.jit(reconstruct)
+# Jitted once for all encoders, so that those which differ only in their weights share a program.
+
+
+@functools.partial(jax.jit, static_argnames=("audio", "settings"))
+def _spectrogram(
+    batch: jax.Array, statistics: Statistics, *, audio: config.Audio, settings: config.Spectrogram
+) -> jax.Array:
+    return spectrogram.compute(batch, audio, settings, statistics)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _encode(weights: train_state.Weights, spectrograms: jax.Array, *, model: config.Model) -> Posterior:
+    variables = {"params": weights.params, "batch_stats": weights.batch_stats}
+    return VAE(model).apply(variables, spectrograms, train=False, method="encode")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _reconstruct(
+    weights: train_state.Weights, numbers: Hyperparams, spectrograms: jax.Array, *, model: config.Model
+) -> jax.Array:
+    return vae_steps.reconstruct(weights, numbers, spectrograms, model=VAE(model))
 
 
 def _in_batches(function: Callable, clips: Float[np.ndarray, "clip sample"]) -> object:

@@ -123,9 +123,9 @@ class Run:
         self.diverged = population.gather(self.state.diverged)
 
     def varied(self, member: int) -> dict[str, Value]:
-        """Fields in which the members differ, with the values of one."""
-        fields = [config.flat(other) for other in self.members]
-        return {path: value for path, value in fields[member].items() if any(other[path] != value for other in fields)}
+        """Fields in which members of the sweep differ, with the values of one."""
+        values = config.flat(self.members[member])
+        return {path: values[path] for path in self.group.swept}
 
     def _previous_record(self) -> dict[str, Any] | None:
         step = self.checkpoints.latest_step()
@@ -339,6 +339,7 @@ class Run:
                 "step": self.step,
                 "indices": self.group.indices,
                 "diverged": self.diverged.tolist(),
+                "steps": population.gather(self.state.step).tolist(),
                 "members": [config.to_dict(member) for member in self.members],
                 "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
                 "dataset": self.data.identity,

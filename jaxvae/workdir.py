@@ -20,6 +20,8 @@ class Group(NamedTuple):
     members: list[Experiment]
     folder: Path
     logs: list[Path]
+    swept: list[str]
+    """Fields in which members of the whole sweep differ, by path."""
 
 
 class Member(NamedTuple):
@@ -34,6 +36,8 @@ class Member(NamedTuple):
     """Lowest -ELBO, None before the first validation."""
     best_step: int
     diverged: bool
+    step: int
+    """Steps taken; those of a member that diverged are fewer than the run's."""
     logs: Path
 
 
@@ -41,13 +45,16 @@ def groups(experiment: Experiment, workdir: Path) -> list[Group]:
     """The groups of an experiment's sweep; without a sweep one, of one member."""
     members = config.members(experiment)
     if not experiment.sweep.members:
-        return [Group([0], list(members), workdir, [workdir])]
+        return [Group([0], list(members), workdir, [workdir], [])]
+    values = [config.flat(member) for member in members]
+    swept = [path for path in values[0] if any(other[path] != values[0][path] for other in values)]
     return [
         Group(
             indices,
             [members[index] for index in indices],
             workdir / f"group_{number}",
             [workdir / f"member_{index:03d}" for index in indices],
+            swept,
         )
         for number, indices in enumerate(population.groups(members))
     ]
@@ -79,6 +86,7 @@ def read(workdir: Path) -> dict[int, Member]:
                 validation["best"],
                 validation["best_step"],
                 record["diverged"][place],
+                record["steps"][place],
                 workdir if folder == workdir else workdir / f"member_{index:03d}",
             )
     if not found:

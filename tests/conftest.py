@@ -4,6 +4,7 @@ Compiled programs are kept for the length of the session, so that tests and the 
 """
 
 import atexit
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ import pytest  # noqa: E402
 import soundfile  # noqa: E402
 
 from jaxvae import config  # noqa: E402
+from jaxvae.sweep import grid  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -67,4 +69,19 @@ def trained(tiny, tmp_path_factory):
 
     workdir = tmp_path_factory.mktemp("trained")
     assert train(tiny, workdir) == 0
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def swept(tiny, tmp_path_factory):
+    """Folder of a finished sweep of `tiny`: latent sizes 4 and 8, two seeds each."""
+    from launch.train import train
+
+    experiment = dataclasses.replace(
+        tiny,
+        train=dataclasses.replace(tiny.train, steps=10),
+        sweep=grid({"model.latent_dim": (4, 8), "train.seed": (0, 1)}),
+    )
+    workdir = tmp_path_factory.mktemp("swept")
+    assert train(experiment, workdir) == 0
     return workdir

@@ -17,7 +17,19 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from analysis import baselines, curves, effect_map, embed, figure, interpolate, pair_plot, report, scoreboard, umap_plot
+from analysis import (
+    baselines,
+    curves,
+    effect_map,
+    embed,
+    figure,
+    interpolate,
+    members,
+    pair_plot,
+    report,
+    scoreboard,
+    umap_plot,
+)
 from jaxvae import audio, config, dataset, effects, inference, spectrogram, train_state
 from jaxvae.optimizer import hyperparams
 from jaxvae.summaries import Summaries
@@ -41,7 +53,7 @@ def fresh(data):
 
     def make(seed):
         state = create(hyperparams(experiment)._replace(seed=jax.numpy.asarray(seed)))
-        return inference.Encoder(experiment, statistics, state)
+        return inference.Encoder(experiment, statistics, state.weights)
 
     return make
 
@@ -251,14 +263,14 @@ def test_paths_hold_every_setting_in_order(drawn):
 
 def test_pictures_are_sharp_and_leave_no_setting_behind(drawn, tmp_path):
     before = dict(matplotlib.rcParams)
-    for drawing in (interpolate.draw_separate(drawn), interpolate.draw_joint(drawn), pair_plot.draw(drawn)):
+    for drawing in (interpolate.draw_separate(drawn), interpolate.draw_joint({"one": drawn}), pair_plot.draw(drawn)):
         picture = pixels(drawing)
         assert min(picture.shape[:2]) >= 400
         assert (picture != 255).any(axis=2).mean() > 0.02
         edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
         assert (edge == 255).all(), "something is cut at the edge"
     assert dict(matplotlib.rcParams) == before
-    figure.save(interpolate.draw_joint(drawn), tmp_path / "joint.png")
+    figure.save(interpolate.draw_joint({"one": drawn}), tmp_path / "joint.png")
     with Image.open(tmp_path / "joint.png") as image:
         assert image.info["dpi"][0] == pytest.approx(160, abs=1)
 
@@ -332,7 +344,7 @@ def test_an_effect_that_cannot_be_heard_has_no_map(encoder, data, kinds, quick_m
 
 
 def test_a_map_of_one_effect_is_refused_before_anything_is_rendered(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "load", lambda path: encoder)
+    monkeypatch.setattr(members, "load", lambda run, chosen: [members.Chosen(0, "one", tmp_path, encoder)])
     with pytest.raises(ValueError, match=r"needs two, but of pedalboard/Distortion.* it would show 1"):
         umap_plot.main(umap_plot.Options(tmp_path, tmp_path / "map.png", effects=1))
 
@@ -362,7 +374,7 @@ def build(fresh, quick_map, tmp_path_factory):
 
     def make(encoder, silent=None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(inference, "load", lambda path, step=None: encoder)
+            patch.setattr(members, "load", lambda run, chosen: [members.Chosen(0, "one", run, encoder)])
             patch.setattr(inference, "untrained", lambda encoder, seed: fresh(seed + 1))
             patch.setattr(report, "_MAP_SETTINGS", 40)
             if silent is not None:
@@ -424,7 +436,7 @@ def test_constant_baseline_is_at_chance(page):
     _, figures = page
     constant = figures["effect"]["random"]["constant"]
     assert constant["logistic"]["accuracy"] == constant["chance"] == pytest.approx(0.5, abs=0.01)
-    assert report.mean_r2(figures)["constant"] == pytest.approx(0.0, abs=0.3)  # eight clips
+    assert scoreboard.mean_r2(figures["parameters"])["constant"] == pytest.approx(0.0, abs=0.3)  # eight clips
 
 
 def test_reconstruction_error_of_the_band_mean_is_the_spread_of_the_spectrogram(page, encoder, data):
@@ -484,7 +496,7 @@ def test_comparisons_are_with_the_best_baseline(page):
             assert compared["baseline"] == best
             advantage = scores[latent][probe]["accuracy"] - scores[best][probe]["accuracy"]
             assert compared["value"] == pytest.approx(advantage)
-    r2, compared = report.mean_r2(figures), figures["comparisons"]["settings"]
+    r2, compared = scoreboard.mean_r2(figures["parameters"]), figures["comparisons"]["settings"]
     assert compared["value"] == pytest.approx(r2[latent] - max(r2[name] for name in others))
     errors, compared = figures["reconstruction"]["rms_error"], figures["comparisons"]["reconstruction"]
     assert compared["value"] == pytest.approx(errors[compared["baseline"]] - errors[latent])
@@ -501,3 +513,34 @@ def test_commands_repeat_the_overrides_of_a_config(tmp_path):
     assert train.startswith("python -m launch.train configs/demo.py --workdir '")
     assert "--model.latent-dim 32" in train
     assert "--data.audio 'my loops' speech" in train
+
+
+def test_commands_of_a_member_train_the_whole_sweep_and_draw_the_member(tmp_path):
+    sweep = config.load(report.Path(report.configs.__file__).with_name("vae_latent_sweep.py"))
+    member = config.members(sweep)[6]
+    changed = dataclasses.replace(member, audio=config.Audio(sample_rate=16_000))
+    train, *others, _ = report.commands(tmp_path, changed, 6)
+    assert train == (
+        f"python -m launch.train configs/vae_latent_sweep.py --workdir {tmp_path} --audio.sample-rate 16000"
+    )
+    assert all(" --member 6" in command for command in others)
+
+
+def test_each_of_several_models_has_a_panel_with_its_title(drawn, data, quick_map):
+    titles = [f"member {index}: latent_dim {2**index}, learning_rate 0.001, seed 0" for index in range(6)]
+    joint = interpolate.draw_joint(dict.fromkeys(titles, drawn))
+    plan = embed.random_settings(list(data.effects), np.arange(32) % 8, seed=0)
+    features = np.random.default_rng(0).normal(size=(64, 3))
+    labelled = plan.labelled(features, data.split("test"))
+    names = tuple(kind.name for kind in data.effects)
+    maps, scores = umap_plot.draw(dict.fromkeys(titles, labelled), names)
+    assert list(scores) == titles
+    for drawing in (joint, maps):
+        assert len(drawing.axes) == 6
+        for title, axes in zip(titles, drawing.axes, strict=True):
+            assert axes.get_title().replace("\n", " ").startswith(title)
+        edge = pixels(drawing)
+        columns = {round(axes.get_position().x0, 3) for axes in drawing.axes}
+        assert len(columns) == 4  # and the other two below
+        edge = np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
+        assert (edge == 255).all(), "something is cut at the edge"

@@ -176,7 +176,7 @@ def test_a_cluster_embeds_as_one_process_does(tiny, trained, address, monkeypatc
     split = data.split("test")
     plan = embed.random_settings(data.effects, embed.draw_dry(split, 10, seed=0), seed=0)
     here = embed.embed(encoder, split, "test", plan)
-    there = embed.embed_on(address, trained, None, encoder, data, "test", plan)
+    there = embed.embed_on(address, embed.Source(trained), encoder, data, "test", plan)
     for field in dataclasses.fields(embed.Embedding):
         one, two = getattr(there, field.name), getattr(here, field.name)
         assert np.array_equal(one, two, equal_nan=True) if isinstance(one, np.ndarray) else one == two, field.name

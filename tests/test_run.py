@@ -1,6 +1,7 @@
 """Training of one model: what a stop, a kill, a wrong folder or a bad number does to a run."""
 
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -17,9 +18,10 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxvae import config, inference
+from jaxvae import config, inference, workdir
 from jaxvae.checkpoints import CheckpointError
 from jaxvae.run import TrainingDiverged
+from jaxvae.sweep import grid, listed
 from launch.train import train
 
 # A run in a process of its own, so that it can be killed; takes the experiment as JSON and the workdir.
@@ -45,7 +47,7 @@ def _start(experiment, workdir):
     )
 
 
-def _parameters(workdir, step):
+def _arrays(workdir, step):
     """All arrays of a checkpoint, the state's and the best weights', read by Orbax alone."""
     items = {name: ocp.args.StandardRestore() for name in ("state", "best")}
     with ocp.CheckpointManager(Path(workdir).resolve() / "checkpoints") as manager:
@@ -59,35 +61,26 @@ def _assert_bitwise_equal(first, second):
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tiny, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("uninterrupted")
-    process = _start(tiny, workdir)
-    output = process.communicate(timeout=300)[0].decode()
-    assert process.returncode == 0, output
-    return workdir
-
-
-def test_run_killed_at_random_moments_ends_with_bitwise_the_same_parameters(tiny, uninterrupted, tmp_path):
+def test_sweep_killed_at_random_moments_ends_with_bitwise_the_same_arrays(tiny, tmp_path):
+    experiment = dataclasses.replace(tiny, sweep=grid({"model.latent_dim": (4, 8), "train.seed": (0, 1)}))
+    assert train(experiment, tmp_path / "uninterrupted") == 0
+    uninterrupted, killed = tmp_path / "uninterrupted" / "group_0", tmp_path / "killed" / "group_0"
     moments = random.Random(1)
     resumed_from = []
     for _ in range(5):
-        process = _start(tiny, tmp_path)
-        before = _newest(tmp_path)
+        process = _start(experiment, killed.parent)
+        before = _newest(killed)
         deadline = time.monotonic() + 120
-        while _newest(tmp_path) == before and process.poll() is None:  # let each attempt get somewhere
+        while _newest(killed) == before and process.poll() is None:  # let each attempt get somewhere
             assert time.monotonic() < deadline, "no checkpoint within 120 s"
             time.sleep(0.01)
         time.sleep(moments.uniform(0.0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-        resumed_from.append(_newest(tmp_path))
+        resumed_from.append(_newest(killed))
     assert resumed_from[0] < tiny.train.steps, "the first kill came after the end: nothing was tested"
-    process = _start(tiny, tmp_path)
-    output = process.communicate(timeout=300)[0].decode()
-    assert process.returncode == 0, output
-    steps = tiny.train.steps
-    _assert_bitwise_equal(_parameters(tmp_path, steps), _parameters(uninterrupted, steps))
+    assert train(experiment, killed.parent) == 0
+    _assert_bitwise_equal(_arrays(killed, tiny.train.steps), _arrays(uninterrupted, tiny.train.steps))
 
 
 def _newest(workdir):
@@ -104,7 +97,7 @@ def test_damaged_checkpoint_is_refused_with_what_to_delete(tiny, trained, tmp_pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_saves_and_the_same_command_continues_bitwise(tiny, uninterrupted, tmp_path, number):
+def test_signal_saves_and_the_same_command_continues_bitwise(tiny, trained, tmp_path, number):
     process = _start(tiny, tmp_path)
     while _newest(tmp_path) == 0:
         assert process.poll() is None, process.communicate()[0].decode()
@@ -115,11 +108,11 @@ def test_signal_saves_and_the_same_command_continues_bitwise(tiny, uninterrupted
     assert "the same command continues" in output
     train(tiny, tmp_path)
     steps = tiny.train.steps
-    _assert_bitwise_equal(_parameters(tmp_path, steps), _parameters(uninterrupted, steps))
+    _assert_bitwise_equal(_arrays(tmp_path, steps), _arrays(trained, steps))
 
 
-def test_training_lowers_the_validation_figure_and_logs_it(uninterrupted, tiny):
-    events = EventAccumulator(str(uninterrupted), size_guidance={"images": 0, "audio": 0}).Reload()
+def test_training_lowers_the_validation_figure_and_logs_it(trained, tiny):
+    events = EventAccumulator(str(trained), size_guidance={"images": 0, "audio": 0}).Reload()
     elbo = [event.value for event in events.Scalars("val/negative_elbo")]
     assert len(elbo) == 6 and elbo[-1] < elbo[0]
     for tag in ("train/loss", "train/beta", "train/kl", "speed/clips_per_s", "latent/active_share"):
@@ -129,10 +122,10 @@ def test_training_lowers_the_validation_figure_and_logs_it(uninterrupted, tiny):
     assert any(tag.startswith("reconstruction/") for tag in events.Tags()["images"])
 
 
-def test_best_checkpoint_is_the_one_of_the_best_validation(uninterrupted):
-    events = EventAccumulator(str(uninterrupted)).Reload().Scalars("val/negative_elbo")
+def test_best_checkpoint_is_the_one_of_the_best_validation(trained):
+    events = EventAccumulator(str(trained)).Reload().Scalars("val/negative_elbo")
     best = min(events, key=lambda event: event.value)
-    assert int(inference.load(uninterrupted).weights.step) == best.step
+    assert int(inference.load(trained).weights.step) == best.step
 
 
 def test_patience_stops_a_run_that_no_longer_improves_and_it_stays_stopped(tiny, tmp_path, capsys):
@@ -152,14 +145,68 @@ def test_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(tiny, 
     with pytest.raises(TrainingDiverged, match=r"not finite at step \d+; .*train.learning_rate"):
         train(dataclasses.replace(tiny, train=settings), tmp_path)
     for path in (tmp_path / "checkpoints").glob("[0-9]*"):
-        params = _parameters(tmp_path, int(path.name))
+        params = _arrays(tmp_path, int(path.name))
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
-def test_folder_of_another_config_is_refused_with_the_difference(tiny, uninterrupted):
+def test_folder_of_another_config_is_refused_with_the_difference(tiny, trained):
     other = dataclasses.replace(tiny, model=config.Model(latent_dim=16))
     with pytest.raises(CheckpointError, match=r"another --workdir(.|\n)*model.latent_dim: 8 -> 16"):
-        train(other, uninterrupted)
+        train(other, trained)
+
+
+def test_sweep_of_another_config_is_refused_with_the_members_difference(tiny, swept):
+    sweep = grid({"model.latent_dim": (4, 8), "train.seed": (0, 2)})
+    experiment = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, steps=10), sweep=sweep)
+    with pytest.raises(CheckpointError, match=r"member 1: train.seed: 1 -> 2\n  member 3: train.seed: 1 -> 2"):
+        train(experiment, swept)
+
+
+def test_members_are_loaded_one_by_one_and_are_what_they_are_alone(tiny, swept, tmp_path):
+    settings = dataclasses.replace(tiny.train, steps=10, seed=1)
+    alone = dataclasses.replace(tiny, train=settings, model=config.Model(latent_dim=4))
+    assert train(alone, tmp_path) == 0
+    expected, member = inference.load(tmp_path).weights, inference.load(swept, member=1).weights
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), member, expected)
+    members = workdir.read(swept)
+    assert [inference.load(swept, member=index).latent_dim for index in members] == [4, 4, 8, 8]
+    best = min(members, key=lambda index: members[index].best)
+    _assert_bitwise_equal(inference.load(swept).weights, inference.load(swept, member=best).weights)
+    with pytest.raises(CheckpointError, match="has no member 4; it has 0, 1, 2, 3"):
+        inference.load(swept, member=4)
+
+
+@pytest.mark.parametrize("execution", [config.Execution(devices=4), config.Execution(devices=8)], ids=["4", "8"])
+def test_sweep_continues_on_another_number_of_devices(tiny, swept, tmp_path, execution):
+    """Of ten steps five on one device, the rest on four (a member each) or eight (two to a member)."""
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "group_0" / "checkpoints" / "10")
+    sweep = grid({"model.latent_dim": (4, 8), "train.seed": (0, 1)})
+    settings = dataclasses.replace(tiny.train, steps=10)
+    assert train(dataclasses.replace(tiny, train=settings, sweep=sweep, execution=execution), tmp_path) == 0
+    for name in ("state", "best"):
+        found, expected = (_arrays(folder / "group_0", 10)[name]["params"] for folder in (tmp_path, swept))
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), found, expected)
+
+
+def test_members_that_diverge_are_reported_and_the_rest_finish(tiny, tmp_path, capsys):
+    settings = dataclasses.replace(tiny.train, steps=10, warmup_steps=0)
+    sweep = grid({"train.learning_rate": (1e-3, 1e3)})
+    assert train(dataclasses.replace(tiny, train=settings, sweep=sweep), tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "member 1 (train.learning_rate 1000.0) diverged before step 10" in printed
+    assert "member 0 (train.learning_rate 0.001) finished at step 10" in printed
+    members = workdir.read(tmp_path)
+    assert [member.diverged for member in members.values()] == [False, True]
+    assert members[0].step == 10 and members[1].step < 10
+
+
+def test_groups_of_a_sweep_share_a_data_set_and_a_diverged_group_does_not_stop_the_others(tiny, tmp_path, capsys):
+    changes = [{"train.learning_rate": 1e3, "train.batch_size": 8}, {"train.seed": 1}]
+    settings = dataclasses.replace(tiny.train, steps=5, warmup_steps=0)
+    assert train(dataclasses.replace(tiny, train=settings, sweep=listed(changes)), tmp_path) == 0
+    assert "tiny 1/2: the loss" in capsys.readouterr().out
+    assert list(workdir.read(tmp_path)) == [1]
 
 
 def test_workdir_that_cannot_be_written_is_refused(tiny, tmp_path):
@@ -168,10 +215,10 @@ def test_workdir_that_cannot_be_written_is_refused(tiny, tmp_path):
         train(tiny, tmp_path / "file" / "run")
 
 
-def test_checkpoint_of_another_format_is_refused(uninterrupted, monkeypatch):
+def test_checkpoint_of_another_format_is_refused(trained, monkeypatch):
     monkeypatch.setattr("jaxvae.checkpoints.FORMAT", 3)
     with pytest.raises(CheckpointError, match="has format 2; this version of jaxvae reads format 3"):
-        inference.load(uninterrupted)
+        inference.load(trained)
 
 
 def test_folder_without_a_checkpoint_is_refused(tmp_path):
