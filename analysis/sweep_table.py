@@ -82,7 +82,7 @@ def status(member: Member, scalars: Scalars) -> str:
     validated = scalars.get("val/negative_elbo", np.empty((0, 2)))
     stale = np.sum(validated[:, 0] > member.best_step)
     if member.diverged:
-        return f"diverged after step {step}"
+        return f"diverged at step {member.step}"
     if step >= settings.steps:
         return "finished"
     if 0 < settings.patience <= stale:

@@ -34,7 +34,7 @@ def made(sizes=(32, 64, 128, 256), betas=(0.3, 3.0), seeds=3, diverged=()):
         values = {"model.latent_dim": size, "objective.beta.maximum": beta, "train.seed": seed}
         scores = {"negative_elbo": size + beta + seed, "accuracy": 1 / size, "r2": 0.1 * seed, "rms_error": beta + seed}
         bad = len(rows) in diverged
-        status = "diverged after step 5" if bad else "finished"
+        status = "diverged at step 5" if bad else "finished"
         rows.append(Row(str(len(rows)), values, status, 10, {} if bad else scores))
     return rows
 
@@ -164,13 +164,13 @@ def test_csv_keeps_every_digit_and_leaves_unknown_cells_empty():
     read = list(csv.DictReader(io.StringIO(sweep_table.as_csv(rows, sweep_table.columns(rows, "dB")))))
     assert [float(row["objective.beta.maximum"]) for row in read] == [1 / 3, 1 / 3]
     assert float(read[0]["negative_elbo"]) == 32 + 1 / 3
-    assert read[1]["negative_elbo"] == "" and read[1]["status"] == "diverged after step 5"
+    assert read[1]["negative_elbo"] == "" and read[1]["status"] == "diverged at step 5"
 
 
 def member(tiny, best_step=10, diverged=False, **train):
     experiment = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, **train))
     folder = jaxvae.workdir.Path("run/group_0")
-    return jaxvae.workdir.Member(experiment, folder, 0, 1.0, best_step, diverged, folder.with_name("member_000"))
+    return jaxvae.workdir.Member(experiment, folder, 0, 1.0, best_step, diverged, 7, folder.with_name("member_000"))
 
 
 def test_status_says_how_far_a_member_came(tiny):
@@ -180,8 +180,8 @@ def test_status_says_how_far_a_member_came(tiny):
     assert sweep_table.status(member(tiny, steps=30), scalars) == "step 20 of 30"
     assert sweep_table.status(member(tiny, steps=30, patience=3), scalars) == "step 20 of 30"
     assert sweep_table.status(member(tiny, steps=30, patience=2), scalars) == "stopped by patience at step 20"
-    assert sweep_table.status(member(tiny, diverged=True), scalars) == "diverged after step 20"
-    assert sweep_table.status(member(tiny, diverged=True), {}) == "diverged after step 0"
+    assert sweep_table.status(member(tiny, diverged=True), scalars) == "diverged at step 7"
+    assert sweep_table.status(member(tiny, diverged=True), {}) == "diverged at step 7"
 
 
 # The pictures
@@ -264,7 +264,7 @@ def test_the_table_of_a_trained_sweep_has_every_member_and_baseline(table, swept
         assert int(row["model.latent_dim"]) == one.experiment.model.latent_dim
         assert int(row["train.seed"]) == one.experiment.train.seed
         if index in (1, 3):
-            assert row["status"] == "diverged after step 10" and row["negative_elbo"] == row["accuracy"] == ""
+            assert row["status"] == "diverged at step 10" and row["negative_elbo"] == row["accuracy"] == ""
         else:
             assert row["status"] == "finished"
             assert float(row["negative_elbo"]) == pytest.approx(one.best, rel=1e-6)
