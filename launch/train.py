@@ -36,6 +36,8 @@ class Options:
 
     workdir: Path
     """Folder of the run: checkpoints and TensorBoard logs. An interrupted run in it is continued."""
+    member: int | None = None
+    """Train only this member of the sweep, as a run without one."""
     hosts: Hosts = Hosts()
 
 
@@ -155,13 +157,22 @@ def _summary(run: Run, figures: list[dict[str, float]]) -> str:
     return f"{run.running.sum()} of {len(run.members)} go on; best: {_named(run, best)}: {words}"
 
 
+def _chosen(experiment: config.Experiment, member: int | None) -> config.Experiment:
+    members = config.members(experiment)
+    if member is None:
+        return experiment
+    if not 0 <= member < len(members):
+        raise ValueError(f"member is {member}; the sweep of {experiment.name} has members 0 to {len(members) - 1}")
+    return members[member]
+
+
 def main() -> None:
     """Read the command line, train, and exit with 128 + N when signal N stopped the run."""
     experiment, options = command_line.parse(Options, __doc__)
     try:
         options.hosts.join()
         with together():
-            stopped = train(experiment, options.workdir)
+            stopped = train(_chosen(experiment, options.member), options.workdir)
     except (CheckpointError, TrainingDiverged, EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

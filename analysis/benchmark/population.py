@@ -1,0 +1,161 @@
+"""Throughput of populations, mode by mode, beside one model: the same steps of the same network.
+
+    python -m analysis.benchmark.population                       # modes of 1, 4 and 16 members
+    python -m analysis.benchmark.population --members 1 4 16 64 256 --steps 25 --calls 5
+
+A table: clips per second of all members and of each, the ratio to as many single models one after another, seconds to
+compile, memory of the program (beside the members' own, which is listed as state), and the arithmetic rate as a share
+of the device's measured ceiling. Spectrograms are ready; calls of the rows alternate.
+"""
+
+import dataclasses
+import functools
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from jaxvae import population, train_state
+from jaxvae.config import Execution, Experiment, Model, Train
+from jaxvae.optimizer import hyperparams
+from jaxvae.vae import VAE
+from jaxvae.vae_steps import train_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to time."""
+
+    members: tuple[int, ...] = (1, 4, 16)
+    """Sizes of population; 1 is always among them, as the reference."""
+    backbone: str = Model().backbone
+    batch_size: int = Train().batch_size
+    steps: int = 1
+    """Steps in a call; one model is timed at 1, 5 and this many."""
+    calls: int = 5
+    """Timed calls of each row, after one that is not."""
+
+
+class Row(NamedTuple):
+    """One program, ready to be called."""
+
+    name: str
+    members: int
+    steps: int
+    compile_s: float
+    program_bytes: int
+    state_bytes: int
+    call: Callable[[], None]
+
+
+def make(experiment: Experiment, members: int, at_once: int, steps: int, spectrogram: np.ndarray) -> Row:
+    """The compiled training steps of a population on one device."""
+    mesh = population.make_mesh(members, len(spectrogram), Execution(devices=1))
+    network = VAE(experiment.model)
+    create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
+    numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
+    numbers, running = population.place((numbers, np.ones(members, bool)), mesh, population.MEMBERS)
+    state = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)(numbers)
+    spectrograms = population.place(np.broadcast_to(spectrogram, (steps, *spectrogram.shape)), mesh, population.SHARED)
+    function = functools.partial(train_steps, model=network, objective=experiment.objective)
+    jitted = jax.jit(population.over_members(function, mesh, at_once, mapped=3), donate_argnums=0)
+    began = time.perf_counter()
+    compiled = jitted.lower(state, numbers, running, spectrograms).compile()
+    seconds = time.perf_counter() - began
+
+    def call() -> None:
+        nonlocal state
+        state, metrics = compiled(state, numbers, running, spectrograms)
+        jax.block_until_ready((state, metrics))
+
+    mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.opt_state, state.batch_stats)))
+    return Row(mode, members, steps, seconds, compiled.memory_analysis().temp_size_in_bytes, size, call)
+
+
+def operations(experiment: Experiment, batch_size: int) -> float:
+    """Floating-point operations of one step of one model, as the compiler counts them."""
+    network = VAE(experiment.model)
+    create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    numbers = hyperparams(experiment)
+    shape = jax.ShapeDtypeStruct((1, batch_size, experiment.bins, experiment.frames), jnp.float32)
+    step = jax.jit(functools.partial(train_steps, model=network, objective=experiment.objective))
+    lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), shape)
+    return lowered.cost_analysis()["flops"]
+
+
+def ceiling() -> float:
+    """Floating-point operations per second of large matrix products on the first device, in single precision."""
+    size = 2_048 if jax.devices()[0].platform == "cpu" else 8_192
+    matrix = jnp.ones((size, size))
+    product = jax.jit(lambda x: x @ x)
+    product(matrix).block_until_ready()
+    seconds = []
+    for _ in range(8):
+        began = time.perf_counter()
+        product(matrix).block_until_ready()
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
+
+
+def measure(rows: list[Row], calls: int) -> list[float]:
+    """Median seconds of a call of each row, one call of each in turn."""
+    for row in rows:
+        row.call()
+    seconds = np.zeros((len(rows), calls))
+    for turn in range(calls):
+        for index, row in enumerate(rows):
+            began = time.perf_counter()
+            row.call()
+            seconds[index, turn] = time.perf_counter() - began
+    return np.median(seconds, axis=1).tolist()
+
+
+def table(rows: list[Row], seconds: list[float], batch_size: int, flops: float, most: float) -> str:
+    """The timings in Markdown."""
+    lines = [
+        "| members | mode | steps a call | clips/s of all | of each | against one, 1 step a call | against best one "
+        "| compile s | program MB | state MB a member | GFLOP/s | of ceiling |",
+        "|" + "---|" * 12,
+    ]
+    rates = [row.members * row.steps * batch_size / second for row, second in zip(rows, seconds, strict=True)]
+    singles = [rate for row, rate in zip(rows, rates, strict=True) if row.members == 1]
+    for row, rate in zip(rows, rates, strict=True):
+        speed = flops * rate / batch_size
+        lines.append(
+            f"| {row.members} | {row.name} | {row.steps} | {rate:.0f} | {rate / row.members:.1f} "
+            f"| {rate / singles[0]:.2f} | {rate / max(singles):.2f} | {row.compile_s:.1f} "
+            f"| {row.program_bytes / 1e6:.0f} | {row.state_bytes / row.members / 1e6:.1f} "
+            f"| {speed / 1e9:.0f} | {speed / most:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def main(options: Options) -> None:
+    """Compile, time and print."""
+    experiment = Experiment("benchmark", model=dataclasses.replace(Model(), backbone=options.backbone))
+    shape = options.batch_size, experiment.bins, experiment.frames
+    spectrogram = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    rows = [make(experiment, 1, 1, steps, spectrogram) for steps in sorted({1, 5, options.steps})]
+    for members in sorted(set(options.members) - {1}):
+        for at_once in sorted({1, min(4, members), members}):
+            rows.append(make(experiment, members, at_once, options.steps, spectrogram))
+    seconds = measure(rows, options.calls)
+    device, most = jax.devices()[0], ceiling()
+    print(
+        f"{options.backbone}, batch {shape[0]}, spectrogram {shape[1]} x {shape[2]}, latent "
+        f"{experiment.model.latent_dim}; jax {jax.__version__} on {device.platform} ({device.device_kind}), ceiling "
+        f"{most / 1e9:.0f} GFLOP/s; Python {platform.python_version()}, {os.cpu_count()} cores"
+    )
+    print(table(rows, seconds, options.batch_size, operations(experiment, options.batch_size), most))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
