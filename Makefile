@@ -11,7 +11,7 @@ help:
 	@echo "make demo         render, train and report on the bundled recordings; writes $(WORKDIR)/report.html"
 	@echo "make test         all tests but those that need the extras below"
 	@echo "make test-extras  compare with PyTorch and with an independent plug-in host (installs both)"
-	@echo "make bench        training speed of every network beside the PyTorch original (installs it)"
+	@echo "make bench        training speed of networks, beside the PyTorch original (installs it), and of populations"
 	@echo "make lint         style checks"
 	@echo "make setup        only make .venv"
 
@@ -41,6 +41,7 @@ test-extras: .venv/extras
 
 bench: .venv/extras
 	$(BIN)/python -m analysis.benchmark.network
+	$(BIN)/python -m analysis.benchmark.population
 
 lint: setup
 	$(BIN)/ruff check .

@@ -50,7 +50,7 @@ def read(run: Path) -> tuple[list[Row], dict[str, Scalars]]:
     for logs in sorted(run.glob("member_*")):  # of groups that have no checkpoint yet, or never will
         index = int(logs.name.removeprefix("member_"))
         if index not in saved:
-            found[index] = Member(_logged_experiment(logs), logs, 0, None, 0, False, logs)
+            found[index] = Member(_logged_experiment(logs), logs, 0, None, 0, False, 0, logs)
     fields = members.swept([member.experiment for member in found.values()])
     rows, scalars = [], {}
     for index, member in sorted(found.items()):

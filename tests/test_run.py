@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -18,11 +19,13 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxvae import config, inference, workdir
+from jaxvae import config, inference, population, workdir
 from jaxvae.checkpoints import CheckpointError
-from jaxvae.run import TrainingDiverged
+from jaxvae.run import Run, TrainingDiverged
 from jaxvae.sweep import grid, listed
 from launch.train import train
+
+COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
 
 # A run in a process of its own, so that it can be killed; takes the experiment as JSON and the workdir.
 PROGRAM = """
@@ -187,6 +190,17 @@ def test_sweep_continues_on_another_number_of_devices(tiny, swept, tmp_path, exe
     for name in ("state", "best"):
         found, expected = (_arrays(folder / "group_0", 10)[name]["params"] for folder in (tmp_path, swept))
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), found, expected)
+
+
+def test_program_of_a_run_on_several_devices_has_no_collective(tiny, tmp_path):
+    sweep = grid({"train.seed": range(4)})
+    experiment = dataclasses.replace(tiny, sweep=sweep, execution=config.Execution(devices=4))
+    run = Run(workdir.groups(experiment, tmp_path)[0])
+    batches = population.place(next(run.batches()), run.mesh, jax.P(None, "data"))
+    running = population.place(run.running, run.mesh, population.MEMBERS)
+    program = run._advance.lower(run.state, run.hyperparams, running, run._train_feed.pool, batches).compile()
+    run.close()
+    assert not COLLECTIVES.findall(program.as_text())
 
 
 def test_members_that_diverge_are_reported_and_the_rest_finish(tiny, tmp_path, capsys):

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import tyro
 
 from analysis import command_line
@@ -26,6 +27,8 @@ class Options:
     config: tyro.conf.Positional[Path]
     """An experiment with a sweep."""
     steps: int = 50
+    singles: int = 0
+    """How many members are trained alone, evenly spread; the sum for all is scaled up from them. 0: all."""
     modes: tuple[int, ...] = (1, 4, 16)
     """Values of execution.members_at_once: 1 is lax.map, all members is vmap."""
 
@@ -49,12 +52,13 @@ def main(options: Options) -> None:
     dataset.render(experiment)
     steps = ["--train.steps", str(options.steps), "--train.validate-every", str(options.steps)]
     print(f"{options.config}: {members} members, {options.steps} steps of {experiment.train.batch_size} clips")
-    singles = 0.0
-    for member in range(members):
-        seconds = timed([str(options.config), *steps, "--member", str(member)])
-        singles += seconds
-        print(f"member {member} alone: {seconds:.1f} s", flush=True)
-    print(f"all {members} one after another: {singles:.1f} s")
+    chosen = np.linspace(0, members - 1, options.singles or members).round().astype(int).tolist()
+    alone = []
+    for member in chosen:
+        alone.append(timed([str(options.config), *steps, "--member", str(member)]))
+        print(f"member {member} alone: {alone[-1]:.1f} s", flush=True)
+    singles = members * float(np.mean(alone))
+    print(f"all {members} one after another: {singles:.1f} s, from {len(chosen)} of them")
     for mode in options.modes:
         seconds = timed([str(options.config), *steps, "--execution.members-at-once", str(mode)])
         print(f"sweep, {mode} at once: {seconds:.1f} s, {singles / seconds:.2f} x as fast", flush=True)
