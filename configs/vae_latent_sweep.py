@@ -13,7 +13,7 @@ from jaxvae.sweep import grid
 config = dataclasses.replace(
     vae_base.config,
     name="vae_latent_sweep",
-    objective=Objective(beta=Beta(cycle_length=2)),  # one cycle, of which half ramps
-    train=dataclasses.replace(vae_base.config.train, steps=250, validate_every=50, patience=0),
+    objective=Objective(beta=Beta(cycle_length=150, cycle_unit="step")),  # one cycle, of which half ramps
+    train=dataclasses.replace(vae_base.config.train, steps=150, validate_every=50, patience=0),
     sweep=grid({"model.latent_dim": (32, 64, 128, 256), "train.seed": range(4)}),
 )
