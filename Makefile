@@ -30,7 +30,7 @@ demo: setup
 	$(BIN)/python -m analysis.report $(WORKDIR)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 .venv/extras: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 dawdreamer==0.9.0
