@@ -17,7 +17,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers take it from the process 
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
-import jax  # noqa: E402 - after the settings above
+import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
