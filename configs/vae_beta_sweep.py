@@ -2,6 +2,8 @@
 
 python -m launch.train configs/vae_beta_sweep.py --workdir runs/betas
 python -m analysis.sweep_table runs/betas
+
+A quarter more than `vae_latent_sweep`, and so is its time. Not run yet.
 """
 
 import dataclasses

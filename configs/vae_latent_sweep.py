@@ -2,6 +2,15 @@
 
 python -m launch.train configs/vae_latent_sweep.py --workdir runs/latents
 python -m analysis.sweep_table runs/latents
+
+Expected, two CPU cores: 12 minutes and 5 GB of memory, then 3 minutes for the table. Means and standard deviations over
+four seeds, effects at random settings on unseen recordings (chance 17 %, PCA-128 34 %, fresh weights 32 %):
+
+latent size   −ELBO (nats a clip)   effect (logistic regression)   settings, mean R²
+32            16,709 ± 189          32.6 ± 1.2 %                   .10 ± .01
+64            15,901 ± 266          35.8 ± 1.3 %                   .10 ± .01
+128           15,525 ± 87           35.8 ± 2.3 %                   .10 ± .00
+256           15,320 ± 149          36.9 ± 1.0 %                   .11 ± .01
 """
 
 import dataclasses
