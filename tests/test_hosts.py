@@ -35,7 +35,7 @@ def slow(run, batches):
     time.sleep(0.3)
     return advance(run, batches)
 Run.advance = slow
-options = train.Options(Path(workdir), train.Hosts(hosts[0], 2, int(hosts[1])))
+options = train.Options(Path(workdir), hosts=train.Hosts(hosts[0], 2, int(hosts[1])))
 command_line.parse = lambda *_: (config.from_dict(json.loads(experiment)), options)
 train.main()
 """
@@ -46,7 +46,7 @@ def _start(experiment, workdir):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment = os.environ | {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace("count=8", "count=4")}
     arguments = [sys.executable, "-c", PROGRAM, json.dumps(config.to_dict(experiment)), str(workdir), coordinator]
     return [
         subprocess.Popen([*arguments, str(host)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)

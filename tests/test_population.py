@@ -60,7 +60,8 @@ def _create(model: Model):
 @functools.cache
 def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
     steps = functools.partial(train_steps, model=VAE(model), objective=BASE.objective)
-    options = train_state.RUN_ONCE if short else None
+    fast = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    options = train_state.RUN_ONCE if short else fast
     return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=options)
 
 
