@@ -378,7 +378,7 @@ def _require_writable(workdir: Path) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         probe = workdir / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another host of the run may have been faster
     except OSError as error:
         raise OSError(f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir") from error
 
