@@ -295,12 +295,12 @@ class Run:
         shown = self._reconstruct(self.state.weights, self.hyperparams, feed.pool, batch)
         inputs, outputs = population.gather(shown)
         rate, settings = self.experiment.audio, self.experiment.spectrogram
+        wet, dry = to_float(self.validation.audio(chosen[:1])[0]), self.validation.dry(chosen[:1])[0]
         for member, log in list(self.logs.items())[:SHOWN_MEMBERS]:
             for index, effect in enumerate(self.validation.effect[chosen]):
                 tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
                 log.image(self.step, tag, _side_by_side(inputs[index], outputs[member, index]))
             decoded = spectrogram.invert(outputs[member, :1], rate, settings, self.statistics)[0]
-            wet, dry = to_float(self.validation.audio(chosen[:1])[0]), self.validation.dry(chosen[:1])[0]
             for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
                 log.audio(self.step, f"audio/{name}", sound, rate.sample_rate)
 
