@@ -13,7 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-FORMAT = 2
+FORMAT = 3
 
 
 class CheckpointError(RuntimeError):

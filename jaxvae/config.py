@@ -140,11 +140,18 @@ class Model:
 
     backbone: Literal["seed", "patch", "filterbank", "convolution"] = "patch"
     latent_dim: int = 128
+    """Dimensions of the effect latent; of the only one there is if content_dim is 0."""
+    content_dim: int = 128
+    """Dimensions of the latent of what was played, which the backbone encodes, while an encoder of its own takes the
+    effect's (`jaxvae.effect_encoder`). 0: a plain VAE, in which the backbone encodes both into one."""
+    attention: bool = False
+    """Whether the effect's encoder attends over time."""
     width: int = 1
-    """Multiplies the hidden sizes of every backbone but the seed's."""
+    """Multiplies the hidden sizes of every network but the seed's."""
 
     def __post_init__(self) -> None:
         _require(1 <= self.latent_dim <= 4_096, f"latent_dim is {self.latent_dim}; use 1 to 4096")
+        _require(0 <= self.content_dim <= 4_096, f"content_dim is {self.content_dim}; use 0 to 4096")
         _require(self.width >= 1, f"width is {self.width}; use at least 1")
 
 
@@ -188,9 +195,32 @@ class Objective:
     beta: Beta = Beta()
     free_nats: float = 0.0
     """KL divergence per latent dimension that is not charged (free bits, in nats)."""
+    swap: float = 0.5
+    """Probability that a clip is decoded with the effect latent of the other content at the same setting, and likewise
+    with the content latent of the same content at the other setting, against its real render."""
+    dry_share: float = 0.5
+    """Share of clips whose dry clip the effect's encoder may see."""
+    effect_weight: float = 1_000.0
+    """Weight of the effect's negative log-likelihood by the head on the posterior mean. A clip's reconstruction is
+    thousands of nats, its effect and settings a few."""
+    settings_weight: float = 1_000.0
+    """Weight of the settings' negative log-likelihood by the head on the posterior mean."""
+    contrastive_weight: float = 300.0
+    """Weight of telling the clip of the same setting from the others of the batch, by the posterior mean."""
+    temperature: float = 0.1
+    """Of the contrastive term."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether heads are trained."""
+        return self.effect_weight > 0 or self.settings_weight > 0
 
     def __post_init__(self) -> None:
-        _require(self.free_nats >= 0, f"free_nats is {self.free_nats}; use 0 or more")
+        for name in ("free_nats", "effect_weight", "settings_weight", "contrastive_weight"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; use 0 or more")
+        for name in ("swap", "dry_share"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
+        _require(self.temperature > 0, f"temperature is {self.temperature}; use more than 0")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import soxr
 from jaxtyping import Float
 
 import jaxvae.workdir
-from jaxvae import config, spectrogram, train_state, vae_steps
+from jaxvae import config, heads, spectrogram, train_state, vae_steps
 from jaxvae.audio import set_peak
 from jaxvae.checkpoints import CheckpointError, Checkpoints
 from jaxvae.dataset import WET_PEAK_DBFS
@@ -24,11 +24,20 @@ from jaxvae.vae import VAE, Posterior, narrow
 _BATCH = 32  # clips encoded at once: large enough for the matrix products, small enough for a laptop's cache
 
 
+class Reading(NamedTuple):
+    """What the heads of a run read from clips."""
+
+    effect: Float[np.ndarray, "clip effect"]
+    """Probabilities, in the order of `Encoder.effects`."""
+    settings: tuple[Float[np.ndarray, "clip parameter bin"], ...]
+    """Of each effect, were the clip of it: probabilities of equal bins on [0, 1]."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoder:
-    """A spectrogram VAE with its weights. Posterior means are the embedding; nothing is sampled.
+    """A spectrogram VAE with its weights. Posterior means of the effect are the embedding; nothing is sampled.
 
-    Audio is (clip, sample) or (sample,), float in any scale, at any rate: it is resampled, brought to the training
+    With `dry`, the clips before the effect, of the same shape, it is dry-aware; without, it is blind. Audio is (clip, sample) or (sample,), float in any scale, at any rate: it is resampled, brought to the training
     set's level, and cut into clips of the training length. Shorter audio is tiled; of longer audio every whole clip
     is encoded, and their posteriors' means and log-variances are averaged.
     """
@@ -36,6 +45,8 @@ class Encoder:
     experiment: config.Experiment
     statistics: Statistics
     weights: train_state.Weights
+    parameters: tuple[int, ...] = ()
+    """Number of parameters of each effect that the heads read; none without heads."""
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -47,16 +58,69 @@ class Encoder:
         """Dimensions of an embedding."""
         return self.experiment.model.latent_dim
 
-    def embed(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip latent"]:
-        """Posterior means. Raises ValueError for audio that is empty, silent or not finite."""
-        return self.posterior(audio, sample_rate).mean
+    @property
+    def content_dim(self) -> int:
+        """Dimensions of the latent of what was played, 0 for a plain VAE."""
+        return self.experiment.model.content_dim
 
-    def posterior(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Posterior:
-        """Mean and log-variance (clip, latent) of each clip's posterior."""
+    @property
+    def dry_aware(self) -> bool:
+        """Whether it was trained to make use of dry clips."""
+        return self.content_dim > 0 and self.experiment.objective.dry_share > 0
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether it can read effect and settings."""
+        return len(self.parameters) > 0
+
+    def embed(
+        self,
+        audio: Float[np.ndarray, "*clip sample"],
+        sample_rate: int,
+        dry: Float[np.ndarray, "*clip sample"] | None = None,
+    ) -> Float[np.ndarray, "clip latent"]:
+        """Posterior means of the effect. Raises ValueError for audio that is empty, silent or not finite."""
+        return self.posterior(audio, sample_rate, dry).mean
+
+    def posterior(
+        self,
+        audio: Float[np.ndarray, "*clip sample"],
+        sample_rate: int,
+        dry: Float[np.ndarray, "*clip sample"] | None = None,
+    ) -> Posterior:
+        """Mean and log-variance (clip, latent) of each clip's posterior of the effect."""
         clips = self._clips(audio, sample_rate)
         windows = clips.reshape(-1, clips.shape[-1])
-        posterior = _in_batches(self._encode, windows)
+        if dry is None:
+            posterior = _in_batches(self._encode, windows)
+        else:
+            posterior = _in_batches(self._encode, windows, self._dry_windows(dry, sample_rate, clips.shape))
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
+
+    def content(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip content"]:
+        """Posterior means of what was played, averaged over the whole clips of longer audio."""
+        clips = self._clips(audio, sample_rate)
+        means = _in_batches(self._content, clips.reshape(-1, clips.shape[-1]))
+        return means.reshape(*clips.shape[:2], -1).mean(axis=1)
+
+    def read(
+        self,
+        audio: Float[np.ndarray, "*clip sample"],
+        sample_rate: int,
+        dry: Float[np.ndarray, "*clip sample"] | None = None,
+    ) -> Reading:
+        """Probabilities of the effects, and of the bins of each setting were the clip of that effect.
+
+        Raises:
+            ValueError: the run was trained without heads.
+        """
+        if not self.has_heads:
+            raise ValueError(
+                f"{self.experiment.name} was trained without heads; train with objective.effect_weight and "
+                "objective.settings_weight above 0"
+            )
+        effect, settings = _in_batches(self._read, self.embed(audio, sample_rate, dry))
+        return Reading(effect, tuple(settings[:, index, :count] for index, count in enumerate(self.parameters)))
 
     def spectrogram(
         self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int
@@ -70,6 +134,16 @@ class Encoder:
         """The decoder's spectrogram at the posterior mean of the first `clip_samples` of each clip."""
         clips = self._clips(audio, sample_rate)[:, 0]
         return _in_batches(self._reconstruct, clips)
+
+    def _dry_windows(
+        self, dry: np.ndarray, sample_rate: int, shape: tuple[int, ...]
+    ) -> Float[np.ndarray, "clip sample"]:
+        clips = self._clips(dry, sample_rate)
+        if not self.dry_aware:
+            raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
+        if clips.shape != shape:
+            raise ValueError(f"dry makes {clips.shape[:2]} clips and windows, audio {shape[:2]}; use equal shapes")
+        return clips.reshape(-1, clips.shape[-1])
 
     def _clips(self, audio: np.ndarray, sample_rate: int) -> Float[np.ndarray, "clip window sample"]:
         audio = np.atleast_2d(np.asarray(audio, np.float32))
@@ -93,12 +167,25 @@ class Encoder:
         experiment = self.experiment
         return _spectrogram(batch, self.statistics, audio=experiment.audio, settings=experiment.spectrogram)
 
-    def _encode(self, batch: np.ndarray) -> Posterior:
-        return _encode(self.weights, self._compute(batch), model=self.experiment.model)
+    def _encode(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
+        spectrogram = self._compute(wet)
+        known = jnp.full(len(wet), 0.0 if dry is None else 1.0)
+        return _encode(
+            self.weights, spectrogram, spectrogram if dry is None else self._compute(dry), known, model=self._model
+        )
 
-    def _reconstruct(self, batch: np.ndarray) -> jax.Array:
-        numbers = hyperparams(self.experiment)
-        return _reconstruct(self.weights, numbers, self._compute(batch), model=self.experiment.model)
+    def _content(self, wet: np.ndarray) -> jax.Array:
+        return _content(self.weights, self._compute(wet), model=self._model)
+
+    def _read(self, mean: np.ndarray) -> heads.Reading:
+        return _read(self.weights, mean, model=self._model)
+
+    def _reconstruct(self, wet: np.ndarray) -> jax.Array:
+        return _reconstruct(self.weights, hyperparams(self.experiment), self._compute(wet), model=self._model)
+
+    @property
+    def _model(self) -> VAE:
+        return VAE(self.experiment.model, self.parameters)
 
 
 # Jitted once for all encoders, so that those which differ only in their weights share a program.
@@ -112,26 +199,41 @@ def _spectrogram(
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _encode(weights: train_state.Weights, spectrograms: jax.Array, *, model: config.Model) -> Posterior:
-    variables = {"params": weights.params, "batch_stats": weights.batch_stats}
-    return VAE(model).apply(variables, spectrograms, train=False, method="encode")
+def _encode(
+    weights: train_state.Weights, wet: jax.Array, dry: jax.Array, dry_known: jax.Array, *, model: VAE
+) -> Posterior:
+    return model.apply(_variables(weights), wet, dry, dry_known, train=False, method="encode")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _content(weights: train_state.Weights, wet: jax.Array, *, model: VAE) -> jax.Array:
+    return model.apply(_variables(weights), wet, train=False, method="content").mean
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _read(weights: train_state.Weights, mean: jax.Array, *, model: VAE) -> heads.Reading:
+    return heads.probabilities(model.apply(_variables(weights), mean, method="read"))
 
 
 @functools.partial(jax.jit, static_argnames="model")
 def _reconstruct(
-    weights: train_state.Weights, numbers: Hyperparams, spectrograms: jax.Array, *, model: config.Model
+    weights: train_state.Weights, numbers: Hyperparams, spectrograms: jax.Array, *, model: VAE
 ) -> jax.Array:
-    return vae_steps.reconstruct(weights, numbers, spectrograms, model=VAE(model))
+    return vae_steps.reconstruct(weights, numbers, spectrograms, model=model)
 
 
-def _in_batches(function: Callable, clips: Float[np.ndarray, "clip sample"]) -> object:
-    """`function` of all clips, called on one shape only, with outputs joined along the clip axis."""
-    outputs = []
-    for first in range(0, len(clips), _BATCH):
-        batch = clips[first : first + _BATCH]
-        padded = np.concatenate([batch, np.repeat(batch[-1:], _BATCH - len(batch), axis=0)])
-        outputs.append(jax.device_get(function(padded)))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(clips)], *outputs)
+def _variables(weights: train_state.Weights) -> dict[str, Any]:
+    return {"params": weights.params, "batch_stats": weights.batch_stats}
+
+
+def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip _"]) -> Any:
+    """`function` of all rows, called on one shape only, with outputs joined along the clip axis."""
+    outputs, count = [], len(arrays[0])
+    for first in range(0, count, _BATCH):
+        batches = [array[first : first + _BATCH] for array in arrays]
+        padded = [np.concatenate([batch, np.repeat(batch[-1:], _BATCH - len(batch), axis=0)]) for batch in batches]
+        outputs.append(jax.device_get(function(*padded)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *outputs)
 
 
 def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Encoder:
@@ -160,25 +262,30 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
     finally:
         checkpoints.close()
     weights = jax.tree.map(lambda leaf: leaf[chosen.place], restored if step is None else restored.weights)
-    weights = weights._replace(params=narrow(weights.params, chosen.experiment.model.latent_dim))
-    return Encoder(chosen.experiment, spectrogram.statistics_from(record["statistics"]), weights)
+    model = chosen.experiment.model
+    weights = weights._replace(params=narrow(weights.params, model, model.latent_dim))
+    statistics = spectrogram.statistics_from(record["statistics"])
+    return Encoder(chosen.experiment, statistics, weights, tuple(record["parameters"]))
 
 
 def untrained(encoder: Encoder, seed: int = 0) -> Encoder:
     """An encoder of the same shape with fresh weights: the random-encoder baseline."""
-    create = functools.partial(_create, encoder.experiment)
+    create = functools.partial(_create, encoder.experiment, encoder.parameters)
     numbers = hyperparams(encoder.experiment)._replace(seed=jnp.asarray(seed))
     state = jax.jit(create, compiler_options=train_state.RUN_ONCE)(numbers)
     return dataclasses.replace(encoder, weights=state.weights)
 
 
-def _create(experiment: config.Experiment, numbers: Hyperparams) -> train_state.TrainState:
-    return train_state.create(numbers, VAE(experiment.model), experiment.bins, experiment.frames)
+def _create(
+    experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams
+) -> train_state.TrainState:
+    return train_state.create(numbers, VAE(experiment.model, parameters), experiment.bins, experiment.frames)
 
 
 def _stacked(record: dict[str, Any]) -> train_state.TrainState:
     """Shapes of the state of all members of a checkpoint."""
     members = [config.from_dict(values) for values in record["members"]]
     widest = max(members, key=lambda member: member.model.latent_dim)
-    one = jax.eval_shape(functools.partial(_create, widest), hyperparams(widest))
+    create = functools.partial(_create, widest, tuple(record["parameters"]))
+    one = jax.eval_shape(create, hyperparams(widest))
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(members), *leaf.shape), leaf.dtype), one)

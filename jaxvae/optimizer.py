@@ -24,6 +24,12 @@ class Hyperparams(NamedTuple):
     beta_cycle_length: Float[Array, "*member"]
     beta_ramp_fraction: Float[Array, "*member"]
     free_nats: Float[Array, "*member"]
+    swap: Float[Array, "*member"]
+    dry_share: Float[Array, "*member"]
+    effect_weight: Float[Array, "*member"]
+    settings_weight: Float[Array, "*member"]
+    contrastive_weight: Float[Array, "*member"]
+    temperature: Float[Array, "*member"]
     latent_dim: Int[Array, "*member"]
     """Latent dimensions in use, of those that the network has."""
     seed: Int[Array, "*member"]
@@ -36,7 +42,13 @@ NUMBERS = (
     "objective.beta.maximum",
     "objective.beta.minimum",
     "objective.beta.ramp_fraction",
+    "objective.contrastive_weight",
+    "objective.dry_share",
+    "objective.effect_weight",
     "objective.free_nats",
+    "objective.settings_weight",
+    "objective.swap",
+    "objective.temperature",
     "train.epoch_clips",
     "train.gradient_norm",
     "train.learning_rate",
@@ -52,7 +64,7 @@ NUMBERS = (
 
 def hyperparams(experiment: config.Experiment) -> Hyperparams:
     """The numbers of an experiment."""
-    train, beta = experiment.train, experiment.objective.beta
+    train, objective, beta = experiment.train, experiment.objective, experiment.objective.beta
     unit = experiment.steps_per_epoch if beta.cycle_unit == "epoch" else 1
     numbers = {
         "learning_rate": train.learning_rate,
@@ -65,7 +77,13 @@ def hyperparams(experiment: config.Experiment) -> Hyperparams:
         "beta_maximum": beta.maximum,
         "beta_cycle_length": beta.cycle_length * unit,
         "beta_ramp_fraction": beta.ramp_fraction,
-        "free_nats": experiment.objective.free_nats,
+        "free_nats": objective.free_nats,
+        "swap": objective.swap,
+        "dry_share": objective.dry_share,
+        "effect_weight": objective.effect_weight,
+        "settings_weight": objective.settings_weight,
+        "contrastive_weight": objective.contrastive_weight,
+        "temperature": objective.temperature,
     }
     return Hyperparams(
         **{name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()},

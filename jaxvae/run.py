@@ -28,10 +28,12 @@ from jaxvae.spectrogram import Statistics
 from jaxvae.summaries import Summaries
 from jaxvae.sweep import Value
 from jaxvae.train_state import TrainState, Weights
-from jaxvae.vae import VAE, draw_noise
+from jaxvae.vae import VAE, draw
 from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_steps
 from jaxvae.workdir import Group
 
+SELECTED = "val/selected"
+"""Figure by which the best weights are chosen: nats of effect and settings, blind and dry-aware, or the -ELBO."""
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
 STEPS_PER_CALL_CPU = 8  # of all members together
@@ -69,7 +71,8 @@ class Run:
             )
         self.train, self.validation = self.data.split("train"), self.data.split("validation")
         self.statistics = self._statistics() if record is None else spectrogram.statistics_from(record["statistics"])
-        self.model = VAE(model)
+        reads = any(member.objective.reads for member in members)
+        self.model = VAE(model, tuple(len(kind.parameters) for kind in self.data.effects) if reads else ())
         numbers = jax.tree.map(lambda *values: np.stack(values), *map(hyperparams, members))
         self.hyperparams: Hyperparams = population.place(numbers, self.mesh, population.MEMBERS)
         self._at_once = population.members_at_once(len(members), self.mesh, execution)
@@ -238,22 +241,22 @@ class Run:
     def validate(self) -> list[dict[str, float]]:
         """Figures of each member over the validation set, every effect of it, none of which depends on beta."""
         split, experiment, size = self.validation, self.experiment, self.experiment.train.batch_size
-        outputs: dict[str, list[np.ndarray]] = {"mean_squared": [], "kl": [], "mean": []}
+        outputs: dict[str, list[np.ndarray]] = {}
         for number, first in enumerate(range(0, split.clips, size)):
             chosen = np.arange(first, first + size) % split.clips  # the last batch is filled up, then cut
-            noise = draw_noise(jax.random.key(number), size, experiment.model.latent_dim)
+            draws = draw(jax.random.key(number), size, experiment.model, dry_share=0.0, swap=0.0)
             batch = population.place(self._validation_feed.batch(chosen), self.mesh, PartitionSpec("data"))
-            noise = population.place(noise, self.mesh, PartitionSpec("data"))
+            draws = population.place(draws, self.mesh, PartitionSpec("data"))
             weights, pool = self.state.weights, self._validation_feed.pool
-            figures = population.gather(self._evaluate(weights, self.hyperparams, pool, batch, noise))
-            for name, parts in outputs.items():
-                parts.append(figures[name][:, : split.clips - first])
+            figures = population.gather(self._evaluate(weights, self.hyperparams, pool, batch, draws))
+            for name, values in figures.items():
+                outputs.setdefault(name, []).append(values[:, : split.clips - first])
         outputs = {name: np.concatenate(parts, axis=1) for name, parts in outputs.items()}
         values = [
-            self._figures(member, *(outputs[name][index] for name in ("mean_squared", "kl", "mean")))
+            self._figures(member, {name: output[index] for name, output in outputs.items()})
             for index, member in enumerate(self.members)
         ]
-        self._freeze(self.diverged | ~np.isfinite([figures["val/negative_elbo"] for figures in values]))
+        self._freeze(self.diverged | ~np.isfinite([figures[SELECTED] for figures in values]))
         for member, log in self.logs.items():
             if self.running[member]:
                 used = self.members[member].model.latent_dim
@@ -266,15 +269,20 @@ class Run:
             log.flush()
         return values
 
-    def _figures(self, member: Experiment, error: np.ndarray, kl: np.ndarray, mean: np.ndarray) -> dict[str, float]:
+    def _figures(self, member: Experiment, outputs: dict[str, np.ndarray]) -> dict[str, float]:
         pixels, latent_dim = member.bins * member.frames, member.model.latent_dim
-        nats = kl.sum(axis=1).mean()
+        error, kl, mean = (outputs.pop(name) for name in ("mean_squared", "kl", "mean"))
+        nats = (kl.sum(axis=1) + outputs.pop("content_kl")).mean()
         values = {
             "val/negative_elbo": float(losses.calibrated_negative_elbo(error.mean(), nats, pixels)),
             "val/mean_squared": float(error.mean()),
             "val/kl": float(nats),
             "latent/active_share": float((mean[:, :latent_dim].var(axis=0) > 0.01).mean()),
         }
+        values |= {f"val/{name}": float(output.mean()) for name, output in outputs.items()}
+        unread = [output.mean() for name, output in outputs.items() if name.endswith("_nll")]
+        # Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO.
+        values[SELECTED] = float(np.sum(unread)) if unread else values["val/negative_elbo"]
         for index, effect in enumerate(self.data.effects):
             values[f"effect/{effect.name}/mean_squared"] = float(error[self.validation.effect == index].mean())
         return values
@@ -308,7 +316,7 @@ class Run:
         """Keep the weights of the members whose validation was never better, and count the others' patience."""
         better = np.zeros(len(self.members), bool)
         for member in np.flatnonzero(self.running):
-            value, validated = figures[member]["val/negative_elbo"], self.validated[member]
+            value, validated = figures[member][SELECTED], self.validated[member]
             better[member] = validated["best"] is None or value < validated["best"]
             if better[member]:
                 self.validated[member] = {"best": value, "best_step": self.step, "stale": 0}
@@ -343,6 +351,7 @@ class Run:
                 "members": [config.to_dict(member) for member in self.members],
                 "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
                 "dataset": self.data.identity,
+                "parameters": self.model.parameters,
                 "validation": self.validated,
             }
             self.checkpoints.save(self.step, {"state": self.state, "best": self.best}, record)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxvae.optimizer import Hyperparams, make_optimizer
-from jaxvae.vae import VAE
+from jaxvae.vae import VAE, still
 
 RUN_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for `create`: it runs once, so a short compilation is worth more than a fast program."""
@@ -47,8 +47,9 @@ class Weights(NamedTuple):
 def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int) -> TrainState:
     """The state before the first step, a pure function of the hyper-parameters' seed."""
     params_key, noise_key = jax.random.split(jax.random.key(hyperparams.seed))
-    noise = jnp.zeros((1, model.config.latent_dim))
-    variables = model.init(params_key, jnp.zeros((1, bins, frames)), noise, hyperparams.latent_dim, train=False)
+    block = jnp.zeros((4, bins, frames))
+    draws = still(len(block), model.config)
+    variables = model.init(params_key, block, block, draws, hyperparams.latent_dim, train=False)
     step = jnp.zeros((), jnp.int32)
     return TrainState(
         step=step,

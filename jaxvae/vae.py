@@ -1,35 +1,30 @@
-"""Spectrogram VAEs: a backbone each for the encoder and its mirror image, the decoder.
+"""Spectrogram VAEs: what was done to a clip, and what was played, as two latent vectors.
 
 Conventions
-    spectrogram, reconstruction   (batch, bin, frame), normalised; any number of bins and frames
-    mean, logvar, z, noise        (batch, latent)
-    inside                        (batch, bin, frame, channel), or as the module says
-    latent_dim                    dimensions in use, a number or an array; the rest are 0 and have no gradient
+    wet, dry, reconstruction   spectrograms (batch, bin, frame), normalised, after and before the effect
+    mean, logvar, z, noise     (batch, latent), of the effect; the embedding of a clip is this mean
+    content                    the same of what was played, (batch, content); none when Model.content_dim is 0
+    dry_known                  (batch,) 1 where the encoder may see the dry clip (dry-aware), 0 where not (blind)
+    latent_dim                 dimensions of the effect latent in use, a number or an array; the rest are 0 and have no
+                               gradient
+A batch is whole blocks of four, as in a data set: clip 4b + 2c + s is content c of block b at setting s.
+
 A network that uses `latent_dim` of its dimensions starts and computes as one that has no others (`narrow` makes it):
 noise and weights are drawn latent-major, so those of fewer dimensions are the first of those of more.
-No loss and no sampling of noise here. Only the seed's backbone has batch statistics; with any other, what becomes of
-a clip does not depend on its neighbours. A size that a backbone does not divide is extended by repeating its last bin
-or frame, and the reconstruction is cut to the size asked for.
-
-Backbones
-    seed          Grant 2023's: four strided convolutions with BatchNorm, one wide dense layer
-    convolution   the same geometry, wider, with GroupNorm
-    patch         non-overlapping patches, in two levels, mixed by dense layers (after Tolstikhin et al. 2021)
-    filterbank    a learned filterbank on every frame, then dense layers over time and over filters in turn
+No loss and no sampling of noise inside a network.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, ArrayLike, Float, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Key
 
+from jaxvae import backbones
 from jaxvae.config import Model
-
-_SEED_CHANNELS = (8, 16, 32, 32)
-_CONVOLUTION_CHANNELS = (16, 32, 64, 64)
+from jaxvae.effect_encoder import EffectEncoder
+from jaxvae.heads import Heads, Reading
 
 
 class Posterior(NamedTuple):
@@ -39,52 +34,105 @@ class Posterior(NamedTuple):
     logvar: Float[Array, "batch latent"]
 
 
+class Draws(NamedTuple):
+    """All that is random in one pass of a batch."""
+
+    noise: Float[Array, "batch latent"]
+    """Standard normal, or 0 for the posterior mean."""
+    content_noise: Float[Array, "batch content"]
+    dry_known: Float[Array, "batch"]
+    swap_effect: Bool[Array, "batch"]
+    """Decode with the effect latent of the other content at the same setting."""
+    swap_content: Bool[Array, "batch"]
+    """Decode with the content latent of the same content at the other setting."""
+
+
 class Output(NamedTuple):
     """All that a loss needs; exp(log_std) is the decoder's standard deviation, one for all pixels."""
 
     posterior: Posterior
-    z: Float[Array, "batch latent"]
+    content: Posterior
+    reading: Reading
     reconstruction: Float[Array, "batch bin frame"]
     log_std: Float[Array, ""]
 
 
 class VAE(nn.Module):
-    """Variational autoencoder of spectrograms (Kingma & Welling 2014)."""
+    """Variational autoencoder of wet spectrograms (Kingma & Welling 2014), plain or split into effect and content."""
 
     config: Model
+    parameters: tuple[int, ...] = ()
+    """Number of parameters of each effect that the heads read; none means no heads."""
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.config)
-        self.decoder = Decoder(self.config)
+        config = self.config
+        if config.content_dim:
+            self.effect_encoder = EffectEncoder(config)
+            self.content_encoder = Encoder(config, config.content_dim)
+        else:
+            self.encoder = Encoder(config, config.latent_dim)
+        self.decoder = Decoder(config)
+        self.heads = Heads(self.parameters)
         self.log_std = self.param("log_std", nn.initializers.zeros, ())
 
     def __call__(
         self,
-        spectrogram: Float[Array, "batch bin frame"],
-        noise: Float[Array, "batch latent"],
+        wet: Float[Array, "batch bin frame"],
+        dry: Float[Array, "batch bin frame"],
+        draws: Draws,
         latent_dim: ArrayLike | None = None,
         train: bool = False,
     ) -> Output:
-        """Posterior, its sample at `noise` (standard normal, or 0 for the mean) and the reconstruction from that.
+        """Posteriors, what the heads read from the effect's mean, and the reconstruction from samples at `draws`.
 
-        Of the latent dimensions the first `latent_dim` are in use; None means all.
+        With swaps, the reconstruction is still one of `wet`: all it is made from belongs to the same content at the
+        same setting, but came from other clips. Of the latent dimensions the first `latent_dim` are in use; None
+        means all.
         """
         latent_dim = self.config.latent_dim if latent_dim is None else latent_dim
         used = latent_mask(self.config.latent_dim, latent_dim)
-        posterior = Posterior(*(used * part for part in self.encoder(spectrogram, train)))
-        z = posterior.mean + jnp.exp(0.5 * posterior.logvar) * (used * noise)
-        reconstruction = self.decoder(z, latent_dim, *spectrogram.shape[1:], train)
-        return Output(posterior, z, reconstruction, self.log_std)
+        posterior = Posterior(*(used * part for part in self.encode(wet, dry, draws.dry_known, train)))
+        z = _sample(posterior, used * draws.noise)
+        content = self.content(wet, train)
+        if self.config.content_dim:
+            z = _exchange(z, draws.swap_effect, axis=1)
+            # Content first, so that the rows of the layer it enters do not move with the number of latent dimensions.
+            played = _exchange(_sample(content, draws.content_noise), draws.swap_content, axis=2)
+            z = jnp.concatenate([played, z], axis=1)
+        reconstruction = self.decoder(z, self.config.content_dim + latent_dim, *wet.shape[1:], train)
+        return Output(posterior, content, self.heads(posterior.mean, latent_dim), reconstruction, self.log_std)
 
-    def encode(self, spectrogram: Float[Array, "batch bin frame"], train: bool = False) -> Posterior:
-        """Posterior of each clip."""
-        return self.encoder(spectrogram, train)
+    def encode(
+        self,
+        wet: Float[Array, "batch bin frame"],
+        dry: Float[Array, "batch bin frame"],
+        dry_known: Float[Array, "batch"],
+        train: bool = False,
+    ) -> Posterior:
+        """Posterior of the effect. A plain VAE is always blind."""
+        if self.config.content_dim:
+            return Posterior(*self.effect_encoder(wet, dry, dry_known))
+        return self.encoder(wet, train)
 
-    def decode(
-        self, z: Float[Array, "batch latent"], bins: int, frames: int, train: bool = False
-    ) -> Float[Array, "batch {bins} {frames}"]:
-        """Spectrogram of each latent vector, of the size that the network was made for."""
-        return self.decoder(z, self.config.latent_dim, bins, frames, train)
+    def content(self, wet: Float[Array, "batch bin frame"], train: bool = False) -> Posterior:
+        """Posterior of the content, without dimensions for a plain VAE."""
+        if self.config.content_dim:
+            return self.content_encoder(wet, train)
+        return Posterior(jnp.zeros((len(wet), 0)), jnp.zeros((len(wet), 0)))
+
+    def read(self, mean: Float[Array, "batch latent"]) -> Reading:
+        """What the heads read from posterior means."""
+        return self.heads(mean, self.config.latent_dim)
+
+
+def _sample(posterior: Posterior, noise: Float[Array, "batch latent"]) -> Float[Array, "batch latent"]:
+    return posterior.mean + jnp.exp(0.5 * posterior.logvar) * noise
+
+
+def _exchange(z: Float[Array, "batch latent"], chosen: Bool[Array, "batch"], axis: int) -> Float[Array, "batch latent"]:
+    """z of the other clip of the block along an axis (1: content, 2: setting) where chosen, else its own."""
+    blocks = z.reshape(-1, 2, 2, z.shape[1])
+    return jnp.where(chosen.reshape(-1, 2, 2, 1), jnp.flip(blocks, axis), blocks).reshape(z.shape)
 
 
 def latent_mask(latent_dim: int, used: ArrayLike) -> Float[Array, "1 latent"]:
@@ -92,53 +140,68 @@ def latent_mask(latent_dim: int, used: ArrayLike) -> Float[Array, "1 latent"]:
     return (jnp.arange(latent_dim) < used).astype(jnp.float32)[None]
 
 
-def draw_noise(key: Key[Array, ""], batch: int, latent_dim: int) -> Float[Array, "batch latent"]:
-    """Standard normal noise, of which fewer dimensions have the first columns."""
-    return jax.random.normal(key, (latent_dim, batch)).T
+def draw(key: Key[Array, ""], batch: int, config: Model, dry_share: ArrayLike, swap: ArrayLike) -> Draws:
+    """Random draws of a training step: how many clips are dry-aware, and how many are decoded from others' latents.
+
+    Noise of fewer latent dimensions has the first columns of that of more.
+    """
+    noise, content_noise, dry_known, swap_effect, swap_content = jax.random.split(key, 5)
+    return Draws(
+        jax.random.normal(noise, (config.latent_dim, batch)).T,
+        jax.random.normal(content_noise, (batch, config.content_dim)),
+        jax.random.bernoulli(dry_known, dry_share, (batch,)).astype(jnp.float32),
+        jax.random.bernoulli(swap_effect, swap, (batch,)),
+        jax.random.bernoulli(swap_content, swap, (batch,)),
+    )
 
 
-def narrow(params: Any, latent_dim: int) -> Any:
+def still(batch: int, config: Model) -> Draws:
+    """Draws without chance: posterior means, blind, every clip by itself."""
+    never = jnp.zeros(batch, bool)
+    noise, content_noise = jnp.zeros((batch, config.latent_dim)), jnp.zeros((batch, config.content_dim))
+    return Draws(noise, content_noise, jnp.zeros(batch), never, never)
+
+
+def narrow(params: Any, config: Model, latent_dim: int) -> Any:
     """The weights of a VAE of `latent_dim` dimensions, cut out of those of one that uses no more of its own."""
 
     def cut(path: tuple, weights: ArrayLike) -> ArrayLike:
-        layer, kind = (entry.key for entry in path[-2:]) if len(path) > 1 else (None, None)
-        if layer in ("mean", "logvar"):
+        names = [entry.key for entry in path]
+        encodes_effect = names[0] == ("effect_encoder" if config.content_dim else "encoder")
+        if encodes_effect and names[-2] in ("mean", "logvar"):
             return weights[..., :latent_dim]
-        return weights[:latent_dim] if (layer, kind) == ("from_latent", "kernel") else weights
+        if names[-2:] == ["from_latent", "kernel"] or names[-2:] == ["effect", "kernel"]:
+            return weights[: latent_dim + (config.content_dim if names[0] == "decoder" else 0)]
+        return weights
 
     return jax.tree_util.tree_map_with_path(cut, params)
 
 
 class Encoder(nn.Module):
-    """Spectrogram to the parameters of the posterior."""
+    """Spectrogram to the parameters of a posterior, by the backbone."""
 
     config: Model
+    latent_dim: int
 
     @nn.compact
     def __call__(self, spectrogram: Float[Array, "batch bin frame"], train: bool) -> Posterior:
         width = self.config.width
         match self.config.backbone:
             case "seed":
-                features = SeedEncoder(name="backbone")(spectrogram, train)
+                features = backbones.SeedEncoder(name="backbone")(spectrogram, train)
             case "convolution":
-                features = ConvolutionEncoder(width, name="backbone")(spectrogram)
+                features = backbones.ConvolutionEncoder(width, name="backbone")(spectrogram)
             case "patch":
-                features = PatchEncoder(width, name="backbone")(spectrogram)
+                features = backbones.PatchEncoder(width, name="backbone")(spectrogram)
             case "filterbank":
-                features = FilterbankEncoder(width, name="backbone")(spectrogram)
-        mean = nn.Dense(self.config.latent_dim, kernel_init=_latent_major, name="mean")(features)
-        logvar = nn.Dense(self.config.latent_dim, kernel_init=_latent_major, name="logvar")(features)
+                features = backbones.FilterbankEncoder(width, name="backbone")(spectrogram)
+        mean = nn.Dense(self.latent_dim, kernel_init=backbones.latent_major, name="mean")(features)
+        logvar = nn.Dense(self.latent_dim, kernel_init=backbones.latent_major, name="logvar")(features)
         return Posterior(mean, logvar)
 
 
-def _latent_major(key: Key[Array, ""], shape: tuple[int, int], dtype: Any) -> Float[Array, "feature latent"]:
-    # Small, so that training starts close to the prior whatever the backbone's scale.
-    init = nn.initializers.variance_scaling(0.01, "fan_in", "truncated_normal", in_axis=1, out_axis=0)
-    return init(key, shape[::-1], dtype).T
-
-
 class Decoder(nn.Module):
-    """Latent vector to spectrogram."""
+    """Latent vector to spectrogram, by the backbone."""
 
     config: Model
 
@@ -149,262 +212,11 @@ class Decoder(nn.Module):
         width = self.config.width
         match self.config.backbone:
             case "seed":
-                reconstruction = SeedDecoder(name="backbone")(z, latent_dim, bins, frames, train)
+                reconstruction = backbones.SeedDecoder(name="backbone")(z, latent_dim, bins, frames, train)
             case "convolution":
-                reconstruction = ConvolutionDecoder(width, name="backbone")(z, latent_dim, bins, frames)
+                reconstruction = backbones.ConvolutionDecoder(width, name="backbone")(z, latent_dim, bins, frames)
             case "patch":
-                reconstruction = PatchDecoder(width, name="backbone")(z, latent_dim, bins, frames)
+                reconstruction = backbones.PatchDecoder(width, name="backbone")(z, latent_dim, bins, frames)
             case "filterbank":
-                reconstruction = FilterbankDecoder(width, name="backbone")(z, latent_dim, bins, frames)
+                reconstruction = backbones.FilterbankDecoder(width, name="backbone")(z, latent_dim, bins, frames)
         return reconstruction[:, :bins, :frames]
-
-
-class FromLatent(nn.Module):
-    """Dense layer of the latent vector, whose initial scale is that of `latent_dim` inputs (LeCun et al. 1998)."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"], latent_dim: ArrayLike) -> Float[Array, "batch {self.features}"]:
-        def init(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "latent feature"]:
-            # A normal distribution cut at two standard deviations has .8796 of its standard deviation.
-            return jax.random.truncated_normal(key, -2.0, 2.0, shape) / (0.87962566 * jnp.sqrt(latent_dim))
-
-        kernel = self.param("kernel", init, (z.shape[1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return z @ kernel + bias[None]
-
-
-# Strided convolutions. Four halvings with kernel 3 and padding 1 take 16 m + 1 to m + 1, and back exactly.
-
-
-def _convolution(x: Array, kernel: Array) -> Array:
-    layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
-
-
-@jax.custom_vjp
-def transposed_convolution(
-    x: Float[Array, "batch bin frame channel"], kernel: Float[Array, "3 3 out channel"]
-) -> Float[Array, "batch 2*bin-1 2*frame-1 out"]:
-    """The adjoint of a convolution with stride 2 and padding 1, whose kernel maps `out` to `channel` channels.
-
-    Its gradient is that of the convolution with the roles of input and output exchanged. XLA's own, a convolution
-    dilated in both operands, takes several times as long on a CPU.
-    """
-    layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_transpose(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout, transpose_kernel=True)
-
-
-def _transposed_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return transposed_convolution(x, kernel), (x, kernel)
-
-
-def _transposed_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    x_gradient, pull_back = jax.vjp(lambda kernel: _convolution(gradient, kernel), kernel)
-    return x_gradient, pull_back(x)[0]
-
-
-transposed_convolution.defvjp(_transposed_forward, _transposed_backward)
-
-
-class Convolution(nn.Module):
-    """Convolution of half the resolution, (batch, bin, frame, channel) to (batch, bin/2, frame/2, features)."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch bin frame channel"]) -> Float[Array, "batch _ _ {self.features}"]:
-        return nn.Conv(self.features, (3, 3), strides=2, padding=1)(x)
-
-
-class TransposedConvolution(nn.Module):
-    """Transposed convolution to twice the resolution less one."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch bin frame channel"]) -> Float[Array, "batch _ _ {self.features}"]:
-        # Each output pixel sees a quarter of the kernel, 9/4 taps of every channel.
-        init = nn.initializers.variance_scaling(4.0, "fan_in", "truncated_normal", in_axis=(0, 1, 3), out_axis=2)
-        kernel = self.param("kernel", init, (3, 3, self.features, x.shape[-1]))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return transposed_convolution(x, kernel) + bias[None, None, None]
-
-
-def _extend(x: Float[Array, "batch bin frame"], bins: int, frames: int) -> Float[Array, "batch {bins} {frames}"]:
-    return jnp.pad(x, ((0, 0), (0, bins - x.shape[1]), (0, frames - x.shape[2])), mode="edge")
-
-
-def _halvings(size: int) -> int:
-    """Size after four halvings of the next size that is 16 m + 1."""
-    return math.ceil((size - 1) / 16) + 1
-
-
-class SeedEncoder(nn.Module):
-    """Spectrogram to features: convolution, ReLU, BatchNorm, four times; flattened."""
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"], train: bool) -> Float[Array, "batch feature"]:
-        bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
-        x = _extend(spectrogram, bins, frames)[..., None]
-        for channels in _SEED_CHANNELS:
-            x = nn.relu(Convolution(channels)(x))
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
-        return x.reshape(x.shape[0], -1)
-
-
-class SeedDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int, train: bool
-    ) -> Float[Array, "batch _ _"]:
-        shape = (_halvings(bins), _halvings(frames), _SEED_CHANNELS[-1])
-        x = nn.relu(FromLatent(math.prod(shape), name="from_latent")(z, latent_dim)).reshape(-1, *shape)
-        for channels in _SEED_CHANNELS[-2::-1]:
-            x = nn.relu(TransposedConvolution(channels)(x))
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
-        return TransposedConvolution(1)(x)[..., 0]
-
-
-class ConvolutionEncoder(nn.Module):
-    """Spectrogram to features: convolution, GroupNorm, GELU, four times; flattened."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
-        bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
-        x = _extend(spectrogram, bins, frames)[..., None]
-        for channels in _CONVOLUTION_CHANNELS:
-            x = nn.gelu(nn.GroupNorm(num_groups=1)(Convolution(channels * self.width)(x)))
-        return x.reshape(x.shape[0], -1)
-
-
-class ConvolutionDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
-    ) -> Float[Array, "batch _ _"]:
-        shape = (_halvings(bins), _halvings(frames), _CONVOLUTION_CHANNELS[-1] * self.width)
-        x = nn.gelu(FromLatent(math.prod(shape), name="from_latent")(z, latent_dim)).reshape(-1, *shape)
-        for channels in _CONVOLUTION_CHANNELS[-2::-1]:
-            x = nn.gelu(nn.GroupNorm(num_groups=1)(TransposedConvolution(channels * self.width)(x)))
-        return TransposedConvolution(1)(x)[..., 0]
-
-
-# Dense layers only.
-
-
-class Residual(nn.Module):
-    """Adds to x a function of its last axis: RMSNorm, dense, GELU, dense."""
-
-    hidden: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*axes channel"]) -> Float[Array, "*axes channel"]:
-        hidden = nn.gelu(nn.Dense(self.hidden)(nn.RMSNorm(use_scale=False)(x)))
-        return x + nn.Dense(x.shape[-1])(hidden)
-
-
-class Mixer(nn.Module):
-    """Mixes (batch, token, channel) over tokens, then over channels."""
-
-    hidden: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch token channel"]) -> Float[Array, "batch token channel"]:
-        x = Residual(self.hidden)(x.swapaxes(1, 2)).swapaxes(1, 2)
-        return Residual(self.hidden)(x)
-
-
-def _patches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
-    """Non-overlapping patches of bins x frames, each flattened into the channels of one pixel."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height // bins, bins, width // frames, frames, channels).swapaxes(2, 3)
-    return x.reshape(batch, height // bins, width // frames, bins * frames * channels)
-
-
-def _unpatches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
-    """The inverse of `_patches`."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height, width, bins, frames, channels // (bins * frames)).swapaxes(2, 3)
-    return x.reshape(batch, height * bins, width * frames, channels // (bins * frames))
-
-
-class PatchEncoder(nn.Module):
-    """Spectrogram to features: patches of 8 x 4 pixels, then of 2 x 2 of those, mixed over all of them."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
-        rows, columns = math.ceil(spectrogram.shape[1] / 16), math.ceil(spectrogram.shape[2] / 8)
-        x = _patches(_extend(spectrogram, 16 * rows, 8 * columns)[..., None], 8, 4)
-        x = Residual(64 * self.width)(nn.Dense(64 * self.width)(x))
-        x = nn.Dense(128 * self.width)(_patches(nn.RMSNorm(use_scale=False)(x), 2, 2))
-        x = Mixer(128 * self.width)(x.reshape(-1, rows * columns, 128 * self.width))
-        x = nn.Dense(32 * self.width)(nn.RMSNorm(use_scale=False)(x))
-        return x.reshape(-1, rows * columns * 32 * self.width)
-
-
-class PatchDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
-    ) -> Float[Array, "batch _ _"]:
-        rows, columns = math.ceil(bins / 16), math.ceil(frames / 8)
-        x = FromLatent(rows * columns * 32 * self.width, name="from_latent")(z, latent_dim).reshape(
-            -1, rows * columns, 32 * self.width
-        )
-        x = Mixer(128 * self.width)(nn.Dense(128 * self.width)(x))
-        x = nn.Dense(4 * 64 * self.width)(nn.RMSNorm(use_scale=False)(x)).reshape(
-            -1, rows, columns, 4 * 64 * self.width
-        )
-        x = Residual(64 * self.width)(_unpatches(x, 2, 2))
-        return _unpatches(nn.Dense(32)(nn.RMSNorm(use_scale=False)(x)), 8, 4)[..., 0]
-
-
-class FilterbankEncoder(nn.Module):
-    """Spectrogram to features: filters on every frame, mixed over time and over filters, then fewer of both."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
-        x = nn.Dense(128 * self.width)(spectrogram.swapaxes(1, 2))
-        for _ in range(2):
-            x = Mixer(128 * self.width)(x)
-        x = nn.Dense(64 * self.width)(nn.RMSNorm(use_scale=False)(x)).swapaxes(1, 2)
-        x = nn.Dense(32 * self.width)(x)
-        return x.reshape(x.shape[0], -1)
-
-
-class FilterbankDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
-    ) -> Float[Array, "batch _ _"]:
-        x = FromLatent(64 * self.width * 32 * self.width, name="from_latent")(z, latent_dim).reshape(
-            -1, 64 * self.width, 32 * self.width
-        )
-        x = nn.Dense(frames)(x).swapaxes(1, 2)
-        x = nn.Dense(128 * self.width)(x)
-        for _ in range(2):
-            x = Mixer(128 * self.width)(x)
-        return nn.Dense(bins)(nn.RMSNorm(use_scale=False)(x)).swapaxes(1, 2)
