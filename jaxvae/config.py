@@ -59,9 +59,9 @@ class Data:
     )
     """Names as `jaxvae.effects.names()` lists them."""
     audio: tuple[str, ...] = ()
-    """Folders of recordings; empty means the bundled recordings."""
+    """Folders of recordings, or patterns of folders (sound/*/en); empty means the bundled recordings."""
     test_audio: tuple[str, ...] = ()
-    """Folders held out whole for testing; empty means a share of the recordings of `audio`."""
+    """Folders, or patterns, held out whole for testing; empty means a share of the recordings of `audio`."""
     train_clips: int = 6_000
     validation_clips: int = 600
     test_clips: int = 1_200

@@ -212,6 +212,34 @@ def test_folders_that_cannot_be_split_are_refused(tmp_path, folder):
         render(tmp_path, two)
 
 
+def test_a_pattern_is_the_folders_it_matches_named_below_its_fixed_part(tmp_path):
+    for seed, part in enumerate(("a/cs", "a/nl", "b/cs", "c/de")):
+        write_folder(tmp_path / "sound" / part, [3 * CLIP, 3 * CLIP], first_seed=10 * seed)
+    made = render(tmp_path, tmp_path / "sound" / "*" / "cs", test_audio=(str(tmp_path / "sound" / "[bc]" / "[dn]*"),))
+    expected = {f"audio/0/{part}/{file}.wav" for part in ("a/cs", "b/cs") for file in ("00", "01")}
+    expected |= {f"test_audio/0/c/de/{file}.wav" for file in ("00", "01")}
+    assert {file for recording in made.recordings for file in recording.files} == expected
+    moved = shutil.copytree(tmp_path / "sound", tmp_path / "moved" / "elsewhere")
+    again = render(tmp_path, moved / "*" / "cs", test_audio=(str(moved / "[bc]" / "[dn]*"),))
+    assert again.identity == made.identity
+
+
+def test_a_pattern_that_matches_no_folder_or_no_audio_is_refused(tmp_path, folder):
+    with pytest.raises(AudioError, match=r"no folder matches .*nowhere"):
+        render(tmp_path, folder, tmp_path / "*" / "nowhere")
+    with pytest.raises(AudioError, match=r"no folder matches .*wav"):
+        render(tmp_path, folder / "*.wav")
+    (tmp_path / "empty" / "a").mkdir(parents=True)
+    with pytest.raises(AudioError, match=r"no audio files in .*empty"):
+        render(tmp_path, folder, tmp_path / "empty" / "*")
+
+
+def test_a_folder_named_like_a_pattern_is_that_folder(tmp_path):
+    write_folder(tmp_path / "live [2023]", [3 * CLIP] * 4)
+    made = render(tmp_path, tmp_path / "live [2023]")
+    assert sorted(recording.files[0] for recording in made.recordings) == [f"audio/0/{i:02}.wav" for i in range(4)]
+
+
 def test_bundled_recordings_are_the_default_and_all_are_usable(tmp_path):
     made = render(tmp_path)
     assert not made.skipped
