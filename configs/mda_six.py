@@ -19,10 +19,10 @@ config = dataclasses.replace(
     data=dataclasses.replace(
         vae_base.config.data,
         effects=("mda/Delay", "mda/Overdrive", "mda/Ambience", "mda/RingMod", "mda/Combo", "mda/Dynamics"),
-        audio=("/usr/share/games/fillets-ng/sound", "/usr/share/games/colobot/music"),
+        audio=("/usr/share/games/fillets-ng/sound/*/cs", "/usr/share/games/colobot/music"),
         train_clips=16_800,
         validation_clips=1_200,
-        test_clips=2_004,
+        test_clips=2_016,
     ),
     train=dataclasses.replace(vae_base.config.train, steps=1_750, validate_every=350, patience=0),
 )

@@ -1,14 +1,16 @@
 """Clips: drawn at random, rendered, judged, and drawn again when they cannot be used.
 
 Conventions
-    Clip i of a split has effect i mod n. Its recording (in proportion to length), its crop and its settings (uniform
-    on [0, 1]) come from a generator seeded by (data.seed, split, i) alone.
+    Clips come in blocks of four: clip 4b + 2c + s of a split is content c (0, 1) at setting s (0, 1) of block b.
+    A content is a recording (in proportion to length; two different ones, if the split has them) and its crop; a
+    setting is an effect (see `block_effects`) and its parameters (uniform on [0, 1]). All of a block comes from a
+    generator seeded by (data.seed, split, b) alone.
     Dry clip: crop, fades, peak to data.peak_dbfs (last, because the loudest part may lie in a fade).
     Wet clip: the effect's output, peak to WET_PEAK_DBFS.
 
-Draws that are repeated, and counted
+Draws that are repeated, and counted on the clip where it happened (a crop on the first of its content)
     dry_silent     the faded crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
-    wet_silent     the wet peak is below SILENT_DBFS: crop and settings are drawn again, as for the two below
+    wet_silent     the wet peak is below SILENT_DBFS: the whole block is drawn again, as for the two below
     not_finite     the wet clip holds NaN or infinity
     exploding      the wet peak is above EXPLODING_DBFS
     Everything between is kept, however strong.
@@ -21,7 +23,7 @@ import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64
 
 from jaxvae import audio, effects
-from jaxvae.config import Experiment
+from jaxvae.config import BLOCK_CLIPS, Experiment
 from jaxvae.effects import Effect
 from jaxvae.recordings import SPLITS, Recording
 
@@ -31,7 +33,7 @@ SILENT_DBFS = -80.0
 EXPLODING_DBFS = 40.0
 REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
 
-_ATTEMPTS = 20  # at a crop, and at a render
+_ATTEMPTS = 20  # at a crop, and at a clip's render
 
 
 class RenderError(ValueError):
@@ -65,6 +67,18 @@ def _faded_crop(
     return audio.fade(crop, round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate))
 
 
+def block_effects(block: int, effects: int) -> tuple[int, int]:
+    """Indices of the effects of a block's two settings.
+
+    Of every round of as many blocks as there are effects, each is the first once and the second once. In even rounds
+    the two are the same; in odd ones they differ, by one place more each time, so that all pairs occur.
+    """
+    turn, first = divmod(block, effects)
+    if effects == 1 or turn % 2 == 0:
+        return first, first
+    return first, (first + 1 + turn // 2 % (effects - 1)) % effects
+
+
 def render(
     experiment: Experiment,
     kinds: Sequence[Effect],
@@ -74,61 +88,82 @@ def render(
     clips: range,
     workers: int | None = None,
 ) -> tuple[Int16[np.ndarray, "clip sample"], Recipe]:
-    """Wet clips `clips` of a split, from its recordings in the prepared audio, and what they are made of.
+    """Wet clips `clips` (whole blocks) of a split, from its recordings in the prepared audio, and their recipe.
 
     Raises:
         AudioError: 20 crops in a row are silent.
-        RenderError: 20 renders in a row cannot be used.
+        RenderError: 20 renders of a clip in a row cannot be used.
     """
+    blocks = range(clips.start // BLOCK_CLIPS, clips.stop // BLOCK_CLIPS)
     wet = np.empty((len(clips), experiment.audio.clip_samples), np.int16)
     recipe = Recipe(
-        effect=np.array([clip % len(kinds) for clip in clips], np.int32),
+        effect=np.array([kind for block in blocks for kind in 2 * block_effects(block, len(kinds))], np.int32),
         normalized=np.full((len(clips), max(len(kind.parameters) for kind in kinds)), np.nan, np.float32),
         recording=np.zeros(len(clips), np.int32),
         start=np.zeros(len(clips), np.int64),
         redraws=np.zeros((len(clips), len(REASONS)), np.int32),
     )
     members = {index: recording for index, recording in enumerate(recordings) if recording.split == split}
-    generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), clip)) for clip in clips]
-    pending = list(range(len(clips)))
-    for _ in range(_ATTEMPTS):
-        for row in pending:
-            crop, silent = _draw_crop(generators[row], members, prepared, experiment)
-            recipe.recording[row], recipe.start[row] = crop
-            recipe.redraws[row, REASONS.index("dry_silent")] += silent
-            count = len(kinds[recipe.effect[row]].parameters)
-            recipe.normalized[row, :count] = generators[row].random(count, dtype=np.float32)
-        inputs = np.stack([dry(prepared, int(recipe.start[row]), experiment) for row in pending])
-        chosen = [kinds[index] for index in recipe.effect[pending]]
+    generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), block)) for block in blocks]
+    failures = np.zeros(len(clips), np.int32)  # in a row
+    pending = list(range(len(blocks)))
+    while pending:
+        for block in pending:
+            _draw_block(recipe, BLOCK_CLIPS * block, generators[block], kinds, members, prepared, experiment)
+        rows = (BLOCK_CLIPS * np.array(pending)[:, None] + np.arange(BLOCK_CLIPS)).reshape(-1)
+        inputs = np.stack([dry(prepared, int(start), experiment) for start in recipe.start[rows[::2]]])
+        chosen = [kinds[index] for index in recipe.effect[rows]]
         rate = experiment.audio.sample_rate
-        outputs = effects.render_many(chosen, inputs, recipe.normalized[pending], rate, workers)
-        failed = []
-        for row, output in zip(pending, outputs, strict=True):  # clip by clip, which stays in the cache
+        outputs = effects.render_many(chosen, inputs.repeat(2, axis=0), recipe.normalized[rows], rate, workers)
+        for row, output in zip(rows, outputs, strict=True):  # clip by clip, which stays in the cache
             fault = _fault(output)
             if fault is None:
                 wet[row] = audio.to_int16(audio.set_peak(output, WET_PEAK_DBFS))
+                failures[row] = 0
             else:
                 recipe.redraws[row, REASONS.index(fault)] += 1
-                failed.append(row)
-        pending = failed
-        if not pending:
-            return wet, recipe
-    row = pending[0]
-    kind, counts = kinds[recipe.effect[row]], zip(REASONS, recipe.redraws[row], strict=True)
-    raise RenderError(
-        f"{_ATTEMPTS} renders of {kind.name} are unusable ({', '.join(f'{n} {reason}' for reason, n in counts if n)}), "
-        f"the last at {kind.settings(recipe.normalized[row])}; leave {kind.name} out of data.effects"
-    )
+                failures[row] += 1
+        if failures.max() == _ATTEMPTS:
+            row = failures.argmax()
+            kind, counts = kinds[recipe.effect[row]], zip(REASONS, recipe.redraws[row], strict=True)
+            raise RenderError(
+                f"{_ATTEMPTS} renders of {kind.name} in a row are unusable "
+                f"({', '.join(f'{n} {reason}' for reason, n in counts if n)}), "
+                f"the last at {kind.settings(recipe.normalized[row])}; leave {kind.name} out of data.effects"
+            )
+        pending = [block for block in pending if failures[BLOCK_CLIPS * block :][:BLOCK_CLIPS].any()]
+    return wet, recipe
+
+
+def _draw_block(
+    recipe: Recipe,
+    row: int,
+    generator: np.random.Generator,
+    kinds: Sequence[Effect],
+    members: dict[int, Recording],
+    prepared: Int16[np.ndarray, "recorded"],
+    experiment: Experiment,
+) -> None:
+    """Draw contents and settings of the block that begins at `row` of the recipe."""
+    taken = None
+    for first in (row, row + 2):
+        (taken, start), silent = _draw_crop(generator, members, taken, prepared, experiment)
+        recipe.recording[first : first + 2], recipe.start[first : first + 2] = taken, start
+        recipe.redraws[first, REASONS.index("dry_silent")] += silent
+    for first in (row, row + 1):
+        count = len(kinds[recipe.effect[first]].parameters)
+        recipe.normalized[[first, first + 2], :count] = generator.random(count, dtype=np.float32)
 
 
 def _draw_crop(
     generator: np.random.Generator,
     members: dict[int, Recording],
+    taken: int | None,
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
 ) -> tuple[tuple[int, int], int]:
-    """Recording and first sample of a crop that is not silent, and how many silent ones were drawn before it."""
-    indices = list(members)
+    """Recording, if possible not `taken`, and first sample of a crop, and how many silent ones were drawn before it."""
+    indices = [index for index in members if index != taken] or list(members)
     ends = np.cumsum([members[index].length for index in indices])
     for silent in range(_ATTEMPTS):
         index = indices[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]

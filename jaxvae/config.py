@@ -17,6 +17,9 @@ import tyro
 
 from jaxvae.sweep import Changes, Sweep, Value
 
+BLOCK_CLIPS = 4
+"""Clips of a block: two contents, each at the same two settings (see `jaxvae.clips`)."""
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
@@ -59,9 +62,9 @@ class Data:
     )
     """Names as `jaxvae.effects.names()` lists them."""
     audio: tuple[str, ...] = ()
-    """Folders of recordings; empty means the bundled recordings."""
+    """Folders of recordings, or patterns of folders (sound/*/en); empty means the bundled recordings."""
     test_audio: tuple[str, ...] = ()
-    """Folders held out whole for testing; empty means a share of the recordings of `audio`."""
+    """Folders, or patterns, held out whole for testing; empty means a share of the recordings of `audio`."""
     train_clips: int = 6_000
     validation_clips: int = 600
     test_clips: int = 1_200
@@ -81,11 +84,14 @@ class Data:
     def __post_init__(self) -> None:
         _require(len(self.effects) > 0, "data.effects is empty; name at least one effect")
         _require(len(set(self.effects)) == len(self.effects), f"data.effects names one twice: {self.effects}")
+        unit = BLOCK_CLIPS * len(self.effects)
         for name in ("train_clips", "validation_clips", "test_clips"):
             clips = getattr(self, name)
+            nearest = unit * max(1, round(clips / unit))
             _require(
-                clips >= len(self.effects) and clips % len(self.effects) == 0,
-                f"data.{name} is {clips}; use a multiple of the {len(self.effects)} effects, all equally frequent",
+                clips == nearest,
+                f"data.{name} is {clips}; use a multiple of {unit}, such as {nearest}: blocks of {BLOCK_CLIPS} clips, "
+                f"{len(self.effects)} effects equally often",
             )
         _require(
             self.validation_share > 0 and self.test_share > 0 and self.validation_share + self.test_share < 1,
@@ -250,6 +256,10 @@ class Train:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
+        _require(
+            self.batch_size % BLOCK_CLIPS == 0,
+            f"train.batch_size is {self.batch_size}; use a multiple of {BLOCK_CLIPS}, for whole blocks of clips",
+        )
         for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay", "seed", "order_seed"):
             _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")
         _require(self.learning_rate > 0, f"train.learning_rate is {self.learning_rate}; use more than 0")

@@ -25,10 +25,10 @@ import numpy as np
 from jaxtyping import Float32, Int, Int16, Int32, Int64
 from tqdm import tqdm
 
-from jaxvae import clips, effects, recordings
+from jaxvae import audio, clips, effects, recordings
 from jaxvae.clips import REASONS, SILENT_DBFS, WET_PEAK_DBFS, Recipe, RenderError
 from jaxvae.cluster import spread
-from jaxvae.config import Experiment
+from jaxvae.config import BLOCK_CLIPS, Experiment
 from jaxvae.effects import Effect
 from jaxvae.folder import Folder
 from jaxvae.recordings import SPLITS, Recording, Skipped
@@ -50,16 +50,18 @@ __all__ = [
     "resident",
 ]
 
-_FORMAT = 2  # of the files; a change of what is in them, or of how clips are drawn, raises it
-_SHARD_CLIPS = 256
+_FORMAT = 3  # of the files; a change of what is in them, or of how clips are drawn, raises it
+_SHARD_CLIPS = 256  # whole blocks, as in the chunks
 _CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
 _AHEAD = 2  # batches prefetched
 
 
 class Batch(NamedTuple):
-    """Clips of one training step."""
+    """Clips of one training step, in whole blocks (see `jaxvae.clips`)."""
 
-    audio: Int16[np.ndarray, "batch sample"]
+    wet: Int16[np.ndarray, "batch sample"]
+    dry: Int16[np.ndarray, "content sample"]
+    """Of each two clips, `Split.contents`."""
     effect: Int32[np.ndarray, "batch"]
     normalized: Float32[np.ndarray, "batch parameter"]
 
@@ -124,6 +126,10 @@ class Split:
     def dry(self, indices: Int[np.ndarray, "clip"]) -> Float32[np.ndarray, "clip sample"]:
         """Dry clips, exactly as they went into the effect."""
         return np.stack([clips.dry(self._prepared, int(self.start[index]), self._experiment) for index in indices])
+
+    def contents(self, indices: Int[np.ndarray, "content"]) -> Int16[np.ndarray, "content sample"]:
+        """Dry clips of contents, of which clip i has number i // 2, at the peak and the 16 bits of wet clips."""
+        return audio.to_int16(audio.set_peak(self.dry(2 * indices), WET_PEAK_DBFS))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -346,33 +352,35 @@ def _render_shard(shard: _Shard, dataset: Dataset, workers: int | None, progress
 
 
 @functools.lru_cache(maxsize=4)
-def _epoch(clips: int, kinds: int, seed: int, epoch: int) -> Int64[np.ndarray, "clip"]:
-    """Indices of all clips, once each: a random order within each effect, the effects in turn."""
+def _epoch(blocks: int, kinds: int, seed: int, epoch: int) -> Int64[np.ndarray, "block"]:
+    """All blocks, once each: a random order within each effect of the first setting, those effects in turn."""
     generator = np.random.default_rng((seed, epoch))
-    order = np.stack([kinds * generator.permutation(clips // kinds) + effect for effect in range(kinds)], axis=1)
+    order = np.stack([kinds * generator.permutation(blocks // kinds) + effect for effect in range(kinds)], axis=1)
     order.flags.writeable = False
     return order.reshape(-1)
 
 
 def indices(split: Split, seed: int, step: int, batch_size: int) -> Int64[np.ndarray, "batch"]:
-    """Clips of a training step; a pure function of its arguments.
+    """Clips of a training step, in whole blocks; a pure function of its arguments.
 
-    Steps are consecutive pieces of one endless sequence of epochs, each of which visits every clip once, the effects
-    in turn: a batch of at least as many clips as there are effects holds all of them.
+    Steps are consecutive pieces of one endless sequence of epochs, each of which visits every block once, the effects
+    of their first settings in turn: a batch of at least as many blocks as there are effects holds all of them.
     """
-    positions = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs, places = np.divmod(positions, split.clips)
-    chosen = np.empty(batch_size, np.int64)
+    positions = np.arange(step * batch_size // BLOCK_CLIPS, (step + 1) * batch_size // BLOCK_CLIPS)
+    count = split.clips // BLOCK_CLIPS
+    epochs, places = np.divmod(positions, count)
+    blocks = np.empty(len(positions), np.int64)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        chosen[here] = _epoch(split.clips, len(split.effects), seed, int(epoch))[places[here]]
-    return chosen
+        blocks[here] = _epoch(count, len(split.effects), seed, int(epoch))[places[here]]
+    return (BLOCK_CLIPS * blocks[:, None] + np.arange(BLOCK_CLIPS)).reshape(-1)
 
 
-def batch(split: Split, seed: int, step: int, batch_size: int) -> Batch:
-    """Clips of a training step with their effects and settings; a pure function of its arguments, see `indices`."""
-    chosen = indices(split, seed, step, batch_size)
-    return Batch(split.audio(chosen), split.effect[chosen], split.normalized[chosen])
+def batch(split: Split, indices: Int[np.ndarray, "batch"]) -> Batch:
+    """Clips of whole blocks, with their effects and settings."""
+    return Batch(
+        split.audio(indices), split.contents(indices[::2] // 2), split.effect[indices], split.normalized[indices]
+    )
 
 
 def prefetch(split: Split, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Batch]:
@@ -380,15 +388,14 @@ def prefetch(split: Split, seed: int, first_step: int, last_step: int, batch_siz
     with ThreadPoolExecutor(1, "prefetch") as thread:
         ahead: deque = deque()
         for step in range(first_step, last_step):
-            ahead.append(thread.submit(batch, split, seed, step, batch_size))
+            ahead.append(thread.submit(batch, split, indices(split, seed, step, batch_size)))
             if len(ahead) > _AHEAD:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
 
 
-def resident(split: Split, devices: Sequence[Any]) -> bool:
-    """Whether the wet clips fit into half of the free memory of every device; False where that is unknown (CPU)."""
-    size = 2 * split.clips * split._experiment.audio.clip_samples
+def resident(size: int, devices: Sequence[Any]) -> bool:
+    """Whether `size` bytes fit into half of the free memory of every device; False where that is unknown (CPU)."""
     memory = [device.memory_stats() for device in devices]
     return all(stats and 2 * size <= stats["bytes_limit"] - stats["bytes_in_use"] for stats in memory)

@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxvae import config
-from jaxvae.config import Execution, Experiment
+from jaxvae.config import BLOCK_CLIPS, Execution, Experiment
 from jaxvae.optimizer import NUMBERS
 
 MEMBERS = PartitionSpec("population")
@@ -52,10 +52,10 @@ def make_mesh(members: int, batch_size: int, execution: Execution) -> Mesh:
             f"{members} members cannot be split over {count // data} devices; use a multiple of {count // data} "
             f"members, or set execution.devices to a divisor of {members}"
         )
-    if batch_size % data:
+    if batch_size % (BLOCK_CLIPS * data):
         raise ValueError(
-            f"a batch of {batch_size} clips cannot be split over {data} devices; use a multiple of {data} as "
-            f"train.batch_size, or set execution.devices to fewer"
+            f"a batch of {batch_size} clips cannot be split over {data} devices in whole blocks of {BLOCK_CLIPS}; use "
+            f"a multiple of {BLOCK_CLIPS * data} as train.batch_size, or set execution.devices to fewer"
         )
     return Mesh(np.array(devices[:count]).reshape(-1, data), ("population", "data"))
 

@@ -6,10 +6,12 @@ Conventions
     last of these, or, alone in its folder, is repeated up to a clip.
     Every file is scaled to the same peak, which 16 bits need to keep quiet recordings free of noise; the level of a
     dry clip is set after cropping anyway. Joined files have short fades, so that a join does not click.
-    A file is known by its content and its path below the folder that was named, never by where that folder is.
+    A file is known by its content and its path below the folder that was named, never by where that folder is; below
+    the last folder before the first wildcard, where a pattern was named.
 """
 
 import collections
+import glob
 import hashlib
 import itertools
 import os
@@ -42,7 +44,8 @@ class File(NamedTuple):
 
     path: Path
     name: str
-    """Such as "audio/0/speech/a.wav": the field of the config, the position in it, the path below that folder."""
+    """Such as "audio/0/speech/a.wav": the field of the config, the position in it, the path below that folder (for a
+    pattern, below its fixed part)."""
     digest: str
     """Of the content."""
 
@@ -73,21 +76,35 @@ class Prepared(NamedTuple):
 def find(folders: Sequence[str], test_folders: Sequence[str], progress: bool = True) -> list[File]:
     """Audio files of the folders (of the bundled recordings, when there are none) and of those held out for testing.
 
+    Each may be a pattern of folders, such as sound/*/en.
+
     Raises:
-        AudioError: a folder is missing, or holds no audio file.
+        AudioError: a folder is missing, a pattern matches no folder, or there is no audio file in it.
     """
-    named = [(f"audio/{index}", Path(folder).expanduser()) for index, folder in enumerate(folders or (str(BUNDLED),))]
-    named += [(f"test_audio/{index}", Path(folder).expanduser()) for index, folder in enumerate(test_folders)]
+    named = [(f"audio/{index}", folder) for index, folder in enumerate(folders or (str(BUNDLED),))]
+    named += [(f"test_audio/{index}", folder) for index, folder in enumerate(test_folders)]
     found = []
     for prefix, folder in named:
-        paths = audio.find(folder)
+        fixed, matches = _expand(Path(folder).expanduser())
+        paths = [path for match in matches for path in audio.find(match)]
         if not paths:
             raise AudioError(f"no audio files in {folder}; name a folder with {', '.join(audio.EXTENSIONS)} files")
         paths.sort(key=lambda path: (path.parent, path.name))  # the files of a folder side by side
-        found += [(path, f"{prefix}/{path.relative_to(folder).as_posix()}") for path in paths]
+        found += [(path, f"{prefix}/{path.relative_to(fixed).as_posix()}") for path in paths]
     digests = _in_threads(lambda item: _digest(item[0]), found)
     digests = tqdm(digests, "look at files", len(found), leave=False, disable=not progress, delay=2)
     return [File(path, name, digest) for (path, name), digest in zip(found, digests, strict=True)]
+
+
+def _expand(pattern: Path) -> tuple[Path, list[Path]]:
+    """The part of a pattern that holds no wildcard, and the folders that match: of a folder, itself both times."""
+    if pattern.is_dir() or not glob.has_magic(str(pattern)):
+        return pattern, [pattern]
+    fixed = next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
+    folders = [Path(match) for match in glob.glob(str(pattern)) if Path(match).is_dir()]  # all at one depth: disjoint
+    if not folders:
+        raise AudioError(f"no folder matches {pattern}; name one, or a pattern of some that are there")
+    return fixed, folders
 
 
 def prepare(

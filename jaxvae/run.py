@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float, UInt8
 from jaxvae import config, dataset, losses, population, spectrogram, train_state
 from jaxvae.audio import to_float
 from jaxvae.checkpoints import CheckpointError, Checkpoints
-from jaxvae.config import Experiment
-from jaxvae.feed import Feed
+from jaxvae.config import BLOCK_CLIPS, Experiment
+from jaxvae.feed import Feed, Pool
 from jaxvae.optimizer import Hyperparams, hyperparams
 from jaxvae.spectrogram import Statistics
 from jaxvae.summaries import Summaries
@@ -159,33 +159,33 @@ class Run:
         return spectrogram.statistics(batches, self.experiment.audio, self.experiment.spectrogram)
 
     def _feed_and_train(
-        self, state: TrainState, numbers: Hyperparams, running: jax.Array, pool: jax.Array | None, batches: jax.Array
+        self, state: TrainState, numbers: Hyperparams, running: jax.Array, pool: Pool | None, batches: Any
     ) -> tuple[TrainState, Metrics]:
         """The states after the steps of `batches` (step, batch, ...), and figures (member, step)."""
 
-        # Every member sees the same spectrograms, so they are computed before the members part.
-        spectrograms = jax.lax.map(lambda batch: self._train_feed.spectrograms(pool, batch), batches)
+        # Every member sees the same examples, so they are computed before the members part.
+        examples = jax.lax.map(lambda batch: self._train_feed.examples(pool, batch), batches)
         steps = functools.partial(train_steps, model=self.model, objective=self.experiment.objective)
         many = population.over_members(steps, self.mesh, self._at_once, mapped=3)
-        return many(state, numbers, running, spectrograms)
+        return many(state, numbers, running, examples.wet)
 
     def _feed_and_eval(
-        self, weights: Weights, numbers: Hyperparams, pool: jax.Array | None, batch: jax.Array, noise: jax.Array
+        self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any, noise: jax.Array
     ) -> Metrics:
         evaluate = functools.partial(eval_step, model=self.model)
         many = population.over_members(evaluate, self.mesh, self._at_once, mapped=2)
-        return many(weights, numbers, self._validation_feed.spectrograms(pool, batch), noise)
+        return many(weights, numbers, self._validation_feed.examples(pool, batch).wet, noise)
 
     def _feed_and_reconstruct(
-        self, weights: Weights, numbers: Hyperparams, pool: jax.Array | None, batch: jax.Array
+        self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any
     ) -> tuple[jax.Array, jax.Array]:
-        spectrograms = self._validation_feed.spectrograms(pool, batch)
+        spectrograms = self._validation_feed.examples(pool, batch).wet[::BLOCK_CLIPS]
         many = population.over_members(
             functools.partial(reconstruct, model=self.model), self.mesh, self._at_once, mapped=2
         )
         return spectrograms, many(weights, numbers, spectrograms)
 
-    def batches(self) -> Iterator[np.ndarray]:
+    def batches(self) -> Iterator[Any]:
         """What `advance` takes, for all the steps still to come; none of them runs past a log or a validation."""
         settings = self.experiment.train
         source = self._train_feed.batches(settings.order_seed, self.step, settings.steps, settings.batch_size)
@@ -193,15 +193,15 @@ class Run:
         step = self.step
         while step < settings.steps:
             end = min(settings.steps, *(step - step % period + period for period in periods))
-            yield np.stack(list(itertools.islice(source, end - step)))
+            yield jax.tree.map(lambda *parts: np.stack(parts), *itertools.islice(source, end - step))
             step = end
 
-    def advance(self, batches: np.ndarray) -> Metrics:
+    def advance(self, batches: Any) -> Metrics:
         """Take the steps of `batches`; their figures (member, step) stay on the device."""
         running = population.place(self.running, self.mesh, population.MEMBERS)
         batches = population.place(batches, self.mesh, PartitionSpec(None, "data"))
         self.state, metrics = self._advance(self.state, self.hyperparams, running, self._train_feed.pool, batches)
-        self.step += len(batches)
+        self.step += len(jax.tree.leaves(batches)[0])
         return metrics
 
     @property
@@ -297,9 +297,10 @@ class Run:
 
     def _show(self) -> None:
         """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
-        chosen = np.arange(min(SHOWN_CLIPS, self.validation.clips))
+        blocks = np.arange(min(BLOCK_CLIPS * SHOWN_CLIPS, self.validation.clips))
+        chosen = blocks[::BLOCK_CLIPS]  # the first of each block
         feed = self._validation_feed
-        batch = population.place(feed.batch(chosen), self.mesh, population.SHARED)
+        batch = population.place(feed.batch(blocks), self.mesh, population.SHARED)
         shown = self._reconstruct(self.state.weights, self.hyperparams, feed.pool, batch)
         inputs, outputs = population.gather(shown)
         rate, settings = self.experiment.audio, self.experiment.spectrogram

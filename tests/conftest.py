@@ -66,7 +66,7 @@ def tiny(recordings, tmp_path_factory):
         ),
         spectrogram=config.Spectrogram(n_fft=256, window_length=256, hop_length=256, n_mels=32),
         model=config.Model(latent_dim=8),
-        train=config.Train(steps=30, batch_size=4, validate_every=5, log_every=5, warmup_steps=4, patience=0),
+        train=config.Train(steps=30, batch_size=8, validate_every=5, log_every=5, warmup_steps=4, patience=0),
         execution=config.Execution(devices=1),
     )
 

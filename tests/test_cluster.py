@@ -28,7 +28,7 @@ def experiment(folder: Path, directory: Path | str, **data) -> config.Experiment
     values = {
         "effects": ("pedalboard/Distortion", "pedalboard/Reverb"),
         "audio": (str(folder),),
-        "train_clips": 900,
+        "train_clips": 904,
         "validation_clips": 8,
         "test_clips": 8,
         "directory": str(directory),
@@ -74,7 +74,7 @@ def whole(recordings, tmp_path_factory):
 
 def test_a_cluster_writes_the_files_that_threads_write(recordings, tmp_path, whole, address, capfd):
     assert files_of(dataset.render(experiment(recordings, tmp_path), cluster=address)) == whole
-    assert "916/916" in capfd.readouterr().err  # one bar, in clips
+    assert "920/920" in capfd.readouterr().err  # one bar, in clips
 
 
 def test_a_killed_worker_changes_nothing(recordings, tmp_path, whole):

@@ -12,7 +12,7 @@ from launch import command_line, render
 CONFIG = """
 from jaxvae import config as c
 config = c.Experiment(name="base", model=c.Model(latent_dim=32), data=c.Data(audio={audio}, directory={directory},
-    effects=("pedalboard/Clipping",), train_clips=6, validation_clips=2, test_clips=2),
+    effects=("pedalboard/Clipping",), train_clips=16, validation_clips=8, test_clips=8),
     audio=c.Audio(8_000, 8_192))
 """
 
@@ -87,10 +87,10 @@ def test_help_works_with_and_without_a_config(path, capsys, given):
 def test_render_says_what_it_wrote(path, tmp_path):
     command = [sys.executable, "-m", "launch.render", path]
     part = subprocess.run([*command, "--part", "1/3"], capture_output=True, text=True, check=True)
-    assert "6 clips from" in part.stdout
+    assert "16 clips from" in part.stdout
     assert "test       not complete" in part.stdout
     whole = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "2 clips from" in whole.stdout
+    assert "test       8 clips from" in whole.stdout
     assert str(next((tmp_path / "datasets").iterdir())) in whole.stdout
     assert "clip/s" in whole.stderr  # progress
 

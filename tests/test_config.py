@@ -30,7 +30,9 @@ def test_differences_name_each_changed_field_once():
     [
         (lambda: Data(effects=()), "effects is empty"),
         (lambda: Data(effects=("a", "a")), "names one twice"),
-        (lambda: Data(train_clips=100), "train_clips is 100; use a multiple of the 6"),
+        (lambda: Data(train_clips=100), "train_clips is 100; use a multiple of 24, such as 96: blocks of 4 clips, 6"),
+        (lambda: Data(test_clips=0), "test_clips is 0; use a multiple of 24, such as 24"),
+        (lambda: Train(batch_size=18), "batch_size is 18; use a multiple of 4"),
         (lambda: Data(validation_share=0.6, test_share=0.5), "leave a share"),
         (lambda: Spectrogram(hop_length=4_096), "hop_length is 4096"),
         (lambda: Spectrogram(window_length=4_096), "window_length is 4096"),

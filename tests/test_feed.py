@@ -1,10 +1,10 @@
-"""Clips on their way to a step: whichever way they travel, the step sees the same spectrograms."""
+"""Clips on their way to a step: whichever way they travel, the step sees the same examples."""
 
 import jax
 import numpy as np
 import pytest
 
-from jaxvae import config, dataset, feed, population, spectrogram
+from jaxvae import audio, config, dataset, feed, population, spectrogram
 from jaxvae.feed import Feed
 
 MESH = population.make_mesh(1, 4, config.Execution(devices=1))
@@ -20,27 +20,42 @@ def statistics(split, tiny):
     return spectrogram.statistics([split.audio(np.arange(split.clips))], tiny.audio, tiny.spectrogram)
 
 
-def _seen(source, tiny):
-    """Spectrograms of three steps, the last of which runs into the second epoch."""
-    compute = jax.jit(source.spectrograms)
-    return [np.asarray(compute(source.pool, batch)) for batch in source.batches(3, 4, 7, tiny.train.batch_size)]
+def _seen(source):
+    """Examples of four steps of two blocks, the last of which are of the second epoch."""
+    compute = jax.jit(source.examples)
+    return [jax.device_get(compute(source.pool, batch)) for batch in source.batches(3, 1, 5, 8)]
 
 
-def test_all_three_ways_deliver_the_same_spectrograms(split, statistics, tiny, monkeypatch):
+def test_all_three_ways_deliver_the_same_examples(split, statistics, tiny, monkeypatch):
     kept = Feed(split, tiny, statistics, MESH)
     monkeypatch.setattr(feed, "SPECTROGRAM_BYTES", 0)
     streamed = Feed(split, tiny, statistics, MESH)
-    monkeypatch.setattr(dataset, "resident", lambda split, devices: True)
+    of_audio = 3 * split.clips * tiny.audio.clip_samples
+    monkeypatch.setattr(dataset, "resident", lambda size, devices: size == of_audio)
     resident = Feed(split, tiny, statistics, MESH)
-    assert kept.pool.dtype == np.float32 and streamed.pool is None and resident.pool.dtype == np.int16
-    for first, second, third in zip(*(_seen(way, tiny) for way in (kept, streamed, resident)), strict=True):
-        np.testing.assert_allclose(first, second, atol=1e-4)
-        np.testing.assert_allclose(first, third, atol=1e-4)
+    assert kept.pool.wet.dtype == np.float16 and streamed.pool is None and resident.pool.wet.dtype == np.int16
+    for first, second, third in zip(*(_seen(way) for way in (kept, streamed, resident)), strict=True):
+        for one, two, three in zip(first, second, third, strict=True):
+            np.testing.assert_allclose(one, two, rtol=2**-11, atol=1e-4)  # half a unit of float16
+            np.testing.assert_allclose(two, three, atol=1e-4)
 
 
-def test_a_step_gets_the_clips_of_its_indices(split, statistics, tiny):
+def test_spectrograms_are_kept_where_the_memory_of_the_device_is_known_to_suffice(split, statistics, tiny, monkeypatch):
+    monkeypatch.setattr(feed, "SPECTROGRAM_BYTES", 0)
+    monkeypatch.setattr(dataset, "resident", lambda size, devices: size == 3 * split.clips * tiny.bins * tiny.frames)
+    assert Feed(split, tiny, statistics, MESH).pool.wet.dtype == np.float16
+
+
+@pytest.mark.parametrize("chunk", [5, 7, 24, 64])
+def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistics, tiny, monkeypatch, chunk):
+    monkeypatch.setattr(feed, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
     source = Feed(split, tiny, statistics, MESH)
-    batch = next(source.batches(0, 2, 3, 4))
-    wet = split.audio(dataset.indices(split, 0, 2, 4))
-    expected = spectrogram.compute(wet, tiny.audio, tiny.spectrogram, statistics)
-    np.testing.assert_allclose(source.spectrograms(source.pool, batch), expected, atol=1e-4)
+    chosen = np.array([20, 21, 22, 23, 0, 1, 2, 3])
+    examples = source.examples(source.pool, source.batch(chosen))
+    dry = audio.set_peak(split.dry(chosen), dataset.WET_PEAK_DBFS)
+    for found, clips in ((examples.wet, split.audio(chosen)), (examples.dry, dry)):
+        expected = spectrogram.compute(clips, tiny.audio, tiny.spectrogram, statistics)
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=5e-3)  # the level of dry is that of 16 bits
+    np.testing.assert_array_equal(examples.effect, split.effect[chosen])
+    np.testing.assert_array_equal(examples.normalized, split.normalized[chosen])
+    assert examples.wet.dtype == examples.dry.dtype == np.float32

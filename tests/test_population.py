@@ -16,14 +16,14 @@ from jaxvae.sweep import listed
 from jaxvae.vae import VAE
 from jaxvae.vae_steps import train_steps
 
-BINS, FRAMES, BATCH = 32, 16, 8
+BINS, FRAMES, BATCH = 32, 16, 8  # two blocks
 BASE = Experiment("base", model=Model(latent_dim=8), objective=Objective(beta=Beta(cycle_unit="step")))
 ONE_DEVICE = Execution(devices=1)
 COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
 
 
-def batches(steps: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(steps, BATCH, BINS, FRAMES)).astype(np.float32)
+def batches(steps: int, seed: int = 0, batch_size: int = BATCH) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(steps, batch_size, BINS, FRAMES)).astype(np.float32)
 
 
 def every_number(members: int) -> list[Experiment]:
@@ -68,7 +68,7 @@ def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
 def trained(experiments, spectrograms, at_once=1, execution=ONE_DEVICE, running=None):
     """The states of members after some steps, their figures, and the compiled program with its arguments."""
     widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
-    mesh = population.make_mesh(len(experiments), BATCH, execution)
+    mesh = population.make_mesh(len(experiments), spectrograms.shape[1], execution)
     stack = functools.partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
     numbers = [hyperparams(experiment) for experiment in experiments]
     states = [_create(widest)(one) for one in numbers]
@@ -126,8 +126,9 @@ def test_eight_devices_equal_one(backbone, data_devices):
     base = dataclasses.replace(BASE, model=Model(backbone, latent_dim=8))
     members = [dataclasses.replace(base, train=Train(seed=seed)) for seed in range(8)]
     execution = Execution(devices=8, data_devices=data_devices)
-    state, _, steps, arguments = trained(members, batches(5), 1, execution)
-    expected = trained(members, batches(5))[0]
+    data = batches(5, batch_size=max(BATCH, 4 * data_devices))
+    state, _, steps, arguments = trained(members, data, 1, execution)
+    expected = trained(members, data)[0]
     assert len(state.step.sharding.device_set) == 8
     tolerance = 1e-5 if data_devices == 1 else 2e-3
     assert largest_difference(state.weights, expected.weights) < tolerance
@@ -170,7 +171,8 @@ def test_numbers_share_a_program_and_shapes_do_not():
         (6, Execution(devices=4), "6 members cannot be split over 4 devices; use a multiple of 4 members"),
         (8, Execution(devices=16), "execution.devices is 16, but there are 8"),
         (8, Execution(devices=8, data_devices=3), "8 devices cannot be split by execution.data_devices 3"),
-        (1, Execution(devices=5), "a batch of 8 clips cannot be split over 5 devices"),
+        (1, Execution(devices=5), "a batch of 8 clips cannot be split over 5 devices in whole blocks of 4; use a mult"),
+        (1, Execution(devices=4), "use a multiple of 16 as train.batch_size"),  # two clips each
     ],
 )
 def test_population_or_batch_that_does_not_divide_the_devices_is_refused_with_the_numbers(members, execution, words):
@@ -179,9 +181,9 @@ def test_population_or_batch_that_does_not_divide_the_devices_is_refused_with_th
 
 
 def test_spare_devices_share_the_batch():
-    assert dict(population.make_mesh(2, BATCH, Execution()).shape) == {"population": 2, "data": 4}
-    assert dict(population.make_mesh(16, BATCH, Execution()).shape) == {"population": 8, "data": 1}
-    assert dict(population.make_mesh(16, BATCH, Execution(data_devices=4)).shape) == {"population": 2, "data": 4}
+    assert dict(population.make_mesh(2, 16, Execution()).shape) == {"population": 2, "data": 4}
+    assert dict(population.make_mesh(16, 16, Execution()).shape) == {"population": 8, "data": 1}
+    assert dict(population.make_mesh(16, 16, Execution(data_devices=4)).shape) == {"population": 2, "data": 4}
 
 
 def test_a_new_value_does_not_compile_anew():
