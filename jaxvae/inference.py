@@ -37,7 +37,9 @@ class Reading(NamedTuple):
 class Encoder:
     """A spectrogram VAE with its weights. Posterior means of the effect are the embedding; nothing is sampled.
 
-    With `dry`, the clips before the effect, of the same shape, it is dry-aware; without, it is blind. Audio is (clip, sample) or (sample,), float in any scale, at any rate: it is resampled, brought to the training
+    With `dry`, the clips before the effect, of the same shape, it is dry-aware; without, it is blind.
+
+    Audio is (clip, sample) or (sample,), float in any scale, at any rate: it is resampled, brought to the training
     set's level, and cut into clips of the training length. Shorter audio is tiled; of longer audio every whole clip
     is encoded, and their posteriors' means and log-variances are averaged.
     """
@@ -276,9 +278,7 @@ def untrained(encoder: Encoder, seed: int = 0) -> Encoder:
     return dataclasses.replace(encoder, weights=state.weights)
 
 
-def _create(
-    experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams
-) -> train_state.TrainState:
+def _create(experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams) -> train_state.TrainState:
     return train_state.create(numbers, VAE(experiment.model, parameters), experiment.bins, experiment.frames)
 
 

@@ -28,11 +28,11 @@ from jaxvae.spectrogram import Statistics
 from jaxvae.summaries import Summaries
 from jaxvae.sweep import Value
 from jaxvae.train_state import TrainState, Weights
-from jaxvae.vae import VAE, draw
+from jaxvae.vae import VAE, Draws, draw
 from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_steps
 from jaxvae.workdir import Group
 
-SELECTED = "val/selected"
+CRITERION = "val/criterion"
 """Figure by which the best weights are chosen: nats of effect and settings, blind and dry-aware, or the -ELBO."""
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
@@ -167,14 +167,14 @@ class Run:
         examples = jax.lax.map(lambda batch: self._train_feed.examples(pool, batch), batches)
         steps = functools.partial(train_steps, model=self.model, objective=self.experiment.objective)
         many = population.over_members(steps, self.mesh, self._at_once, mapped=3)
-        return many(state, numbers, running, examples.wet)
+        return many(state, numbers, running, examples)
 
     def _feed_and_eval(
-        self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any, noise: jax.Array
+        self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any, draws: Draws
     ) -> Metrics:
         evaluate = functools.partial(eval_step, model=self.model)
         many = population.over_members(evaluate, self.mesh, self._at_once, mapped=2)
-        return many(weights, numbers, self._validation_feed.examples(pool, batch).wet, noise)
+        return many(weights, numbers, self._validation_feed.examples(pool, batch), draws)
 
     def _feed_and_reconstruct(
         self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any
@@ -256,7 +256,7 @@ class Run:
             self._figures(member, {name: output[index] for name, output in outputs.items()})
             for index, member in enumerate(self.members)
         ]
-        self._freeze(self.diverged | ~np.isfinite([figures[SELECTED] for figures in values]))
+        self._freeze(self.diverged | ~np.isfinite([figures[CRITERION] for figures in values]))
         for member, log in self.logs.items():
             if self.running[member]:
                 used = self.members[member].model.latent_dim
@@ -282,7 +282,7 @@ class Run:
         values |= {f"val/{name}": float(output.mean()) for name, output in outputs.items()}
         unread = [output.mean() for name, output in outputs.items() if name.endswith("_nll")]
         # Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO.
-        values[SELECTED] = float(np.sum(unread)) if unread else values["val/negative_elbo"]
+        values[CRITERION] = float(np.sum(unread)) if unread and member.objective.reads else values["val/negative_elbo"]
         for index, effect in enumerate(self.data.effects):
             values[f"effect/{effect.name}/mean_squared"] = float(error[self.validation.effect == index].mean())
         return values
@@ -317,7 +317,7 @@ class Run:
         """Keep the weights of the members whose validation was never better, and count the others' patience."""
         better = np.zeros(len(self.members), bool)
         for member in np.flatnonzero(self.running):
-            value, validated = figures[member][SELECTED], self.validated[member]
+            value, validated = figures[member][CRITERION], self.validated[member]
             better[member] = validated["best"] is None or value < validated["best"]
             if better[member]:
                 self.validated[member] = {"best": value, "best_step": self.step, "stale": 0}

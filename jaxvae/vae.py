@@ -120,6 +120,16 @@ class VAE(nn.Module):
             return self.content_encoder(wet, train)
         return Posterior(jnp.zeros((len(wet), 0)), jnp.zeros((len(wet), 0)))
 
+    def reconstruct(
+        self, wet: Float[Array, "batch bin frame"], latent_dim: ArrayLike | None = None
+    ) -> Float[Array, "batch bin frame"]:
+        """What the decoder makes of a blind clip's own posterior means; the batch need not be blocks."""
+        latent_dim = self.config.latent_dim if latent_dim is None else latent_dim
+        used = latent_mask(self.config.latent_dim, latent_dim)
+        z = used * self.encode(wet, wet, jnp.zeros(len(wet))).mean
+        z = jnp.concatenate([self.content(wet).mean, z], axis=1)
+        return self.decoder(z, self.config.content_dim + latent_dim, *wet.shape[1:], False)
+
     def read(self, mean: Float[Array, "batch latent"]) -> Reading:
         """What the heads read from posterior means."""
         return self.heads(mean, self.config.latent_dim)

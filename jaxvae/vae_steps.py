@@ -143,5 +143,4 @@ def reconstruct(
 ) -> Float[Array, "batch bin frame"]:
     """What the decoder makes of the posterior means, blind."""
     variables = {"params": weights.params, "batch_stats": weights.batch_stats}
-    draws = still(len(wet), model.config)
-    return model.apply(variables, wet, wet, draws, hyperparams.latent_dim, train=False).reconstruction
+    return model.apply(variables, wet, hyperparams.latent_dim, method="reconstruct")

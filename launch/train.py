@@ -22,12 +22,21 @@ import jaxvae.workdir
 from jaxvae import config, population
 from jaxvae.checkpoints import CheckpointError
 from jaxvae.effects import EffectError
-from jaxvae.run import Run, TrainingDiverged
+from jaxvae.run import CRITERION, Run, TrainingDiverged
 from jaxvae.vae_steps import Metrics
 from launch import command_line
 from launch.hosts import Hosts, together
 
-SHOWN = ("val/negative_elbo", "val/mean_squared", "val/kl", "latent/active_share")
+SHOWN = (
+    "val/negative_elbo",
+    "val/mean_squared",
+    "val/kl",
+    "latent/active_share",
+    "val/blind/accuracy",
+    "val/dry_aware/accuracy",
+    "val/blind/settings_nll",
+    "val/dry_aware/settings_nll",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +144,10 @@ def train_group(run: Run, name: str) -> int:
         ended = "diverged before" if run.diverged[member] else "finished at"
         best = "it was never validated"
         if validated["best"] is not None:
-            best = f"validation was best at step {validated['best_step']}: -ELBO {validated['best']:.1f} nats per clip"
+            figure = "reading" if run.members[member].objective.reads else "-ELBO"
+            best = (
+                f"validation was best at step {validated['best_step']}: {figure} {validated['best']:.4g} nats per clip"
+            )
         print(f"{_named(run, member)} {ended} step {run.step}; {best}")
     return 0
 
@@ -150,8 +162,8 @@ def _named(run: Run, member: int) -> str:
 
 def _summary(run: Run, figures: list[dict[str, float]]) -> str:
     """The validation figures of one member, or of the best of many."""
-    best = int(min(np.flatnonzero(~run.diverged), key=lambda member: figures[member]["val/negative_elbo"]))
-    words = ", ".join(f"{name} {figures[best][name]:.4g}" for name in SHOWN)
+    best = int(min(np.flatnonzero(~run.diverged), key=lambda member: figures[member][CRITERION]))
+    words = ", ".join(f"{name} {figures[best][name]:.4g}" for name in SHOWN if name in figures[best])
     if len(run.members) == 1:
         return words
     return f"{run.running.sum()} of {len(run.members)} go on; best: {_named(run, best)}: {words}"
