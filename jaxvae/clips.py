@@ -22,10 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64
 
-from jaxvae import audio, effects
+from jaxvae import audio, effects, variation
 from jaxvae.config import BLOCK_CLIPS, Experiment
 from jaxvae.effects import Effect
 from jaxvae.recordings import SPLITS, Recording
+from jaxvae.variation import Variation
 
 WET_PEAK_DBFS = -1.0
 CROP_SILENT_DBFS = -40.0
@@ -51,20 +52,34 @@ class Recipe(NamedTuple):
     """Index into the recordings."""
     start: Int64[np.ndarray, "clip"]
     """First sample of the crop in the prepared audio."""
+    speed: Float32[np.ndarray, "clip"]
+    """Of the crop's playback."""
+    filter: Int32[np.ndarray, "clip"]
+    """Seed of the filter that the crop passed, 0 for none."""
     redraws: Int32[np.ndarray, "clip reason"]
     """Draws that were repeated before this one, by reason."""
 
+    def played(self, clip: int) -> Variation:
+        """How the recording of a clip is played."""
+        return Variation(float(self.speed[clip]), int(self.filter[clip]))
 
-def dry(prepared: Int16[np.ndarray, "recorded"], start: int, experiment: Experiment) -> Float32[np.ndarray, "sample"]:
+
+def dry(
+    prepared: Int16[np.ndarray, "recorded"], start: int, played: Variation, experiment: Experiment
+) -> Float32[np.ndarray, "sample"]:
     """The dry clip whose crop begins at `start` of the prepared audio."""
-    return audio.set_peak(_faded_crop(prepared, start, experiment), experiment.data.peak_dbfs)
+    return audio.set_peak(_faded_crop(prepared, start, played, experiment), experiment.data.peak_dbfs)
 
 
 def _faded_crop(
-    prepared: Int16[np.ndarray, "recorded"], start: int, experiment: Experiment
+    prepared: Int16[np.ndarray, "recorded"], start: int, played: Variation, experiment: Experiment
 ) -> Float32[np.ndarray, "sample"]:
-    crop = audio.to_float(np.asarray(prepared[start : start + experiment.audio.clip_samples]))
-    return audio.fade(crop, round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate))
+    samples, rate = experiment.audio.clip_samples, experiment.audio.sample_rate
+    recorded = np.asarray(prepared[start : start + played.samples(samples)])
+    return audio.fade(
+        variation.apply(recorded, played, samples, rate),
+        round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate),
+    )
 
 
 def block_effects(block: int, effects: int) -> tuple[int, int]:
@@ -101,17 +116,22 @@ def render(
         normalized=np.full((len(clips), max(len(kind.parameters) for kind in kinds)), np.nan, np.float32),
         recording=np.zeros(len(clips), np.int32),
         start=np.zeros(len(clips), np.int64),
+        speed=np.ones(len(clips), np.float32),
+        filter=np.zeros(len(clips), np.int32),
         redraws=np.zeros((len(clips), len(REASONS)), np.int32),
     )
+    vary = experiment.data.vary and split == "train"
     members = {index: recording for index, recording in enumerate(recordings) if recording.split == split}
     generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), block)) for block in blocks]
     failures = np.zeros(len(clips), np.int32)  # in a row
     pending = list(range(len(blocks)))
     while pending:
         for block in pending:
-            _draw_block(recipe, BLOCK_CLIPS * block, generators[block], kinds, members, prepared, experiment)
+            _draw_block(recipe, BLOCK_CLIPS * block, generators[block], kinds, members, prepared, experiment, vary)
         rows = (BLOCK_CLIPS * np.array(pending)[:, None] + np.arange(BLOCK_CLIPS)).reshape(-1)
-        inputs = np.stack([dry(prepared, int(start), experiment) for start in recipe.start[rows[::2]]])
+        inputs = np.stack(
+            [dry(prepared, int(recipe.start[row]), recipe.played(int(row)), experiment) for row in rows[::2]]
+        )
         chosen = [kinds[index] for index in recipe.effect[rows]]
         rate = experiment.audio.sample_rate
         outputs = effects.render_many(chosen, inputs.repeat(2, axis=0), recipe.normalized[rows], rate, workers)
@@ -143,12 +163,14 @@ def _draw_block(
     members: dict[int, Recording],
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
+    vary: bool,
 ) -> None:
     """Draw contents and settings of the block that begins at `row` of the recipe."""
     taken = None
     for first in (row, row + 2):
-        (taken, start), silent = _draw_crop(generator, members, taken, prepared, experiment)
-        recipe.recording[first : first + 2], recipe.start[first : first + 2] = taken, start
+        taken, start, played, silent = _draw_crop(generator, members, taken, prepared, experiment, vary)
+        own = slice(first, first + 2)
+        recipe.recording[own], recipe.start[own], recipe.speed[own], recipe.filter[own] = taken, start, *played
         recipe.redraws[first, REASONS.index("dry_silent")] += silent
     for first in (row, row + 1):
         count = len(kinds[recipe.effect[first]].parameters)
@@ -161,17 +183,18 @@ def _draw_crop(
     taken: int | None,
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
-) -> tuple[tuple[int, int], int]:
-    """Recording, if possible not `taken`, and first sample of a crop, and how many silent ones were drawn before it."""
+    vary: bool,
+) -> tuple[int, int, Variation, int]:
+    """A crop: recording, if possible not `taken`, first sample, how it is played; and the silent ones drawn before."""
     indices = [index for index in members if index != taken] or list(members)
     ends = np.cumsum([members[index].length for index in indices])
     for silent in range(_ATTEMPTS):
         index = indices[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
-        start = members[index].start + int(
-            generator.integers(members[index].length - experiment.audio.clip_samples + 1)
-        )
-        if audio.peak_dbfs(_faded_crop(prepared, start, experiment)) >= CROP_SILENT_DBFS:
-            return (index, start), silent
+        samples, length = experiment.audio.clip_samples, members[index].length
+        played = variation.draw(generator, samples, length) if vary else Variation()
+        start = members[index].start + int(generator.integers(length - played.samples(samples) + 1))
+        if audio.peak_dbfs(_faded_crop(prepared, start, played, experiment)) >= CROP_SILENT_DBFS:
+            return index, start, played, silent
     raise audio.AudioError(
         f"{_ATTEMPTS} crops in a row are silent (peak below {CROP_SILENT_DBFS:.0f} dBFS), the last of "
         f"{', '.join(members[index].files)}; leave out recordings that are mostly silence"

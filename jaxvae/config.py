@@ -76,6 +76,9 @@ class Data:
     """Peak level of the dry clip at the input of the effect."""
     fade_ms: float = 50.0
     """Fade-in and fade-out of the dry clip."""
+    vary: bool = True
+    """Whether training clips are of recordings played at other speeds and through random filters
+    (`jaxvae.variation`)."""
     seed: int = 0
     """Seed of the split, the crops and the settings."""
     directory: str = "datasets"

@@ -32,6 +32,7 @@ from jaxvae.config import BLOCK_CLIPS, Experiment
 from jaxvae.effects import Effect
 from jaxvae.folder import Folder
 from jaxvae.recordings import SPLITS, Recording, Skipped
+from jaxvae.variation import Variation
 
 __all__ = [
     "REASONS",
@@ -50,7 +51,7 @@ __all__ = [
     "resident",
 ]
 
-_FORMAT = 3  # of the files; a change of what is in them, or of how clips are drawn, raises it
+_FORMAT = 4  # of the files; a change of what is in them, or of how clips are drawn, raises it
 _SHARD_CLIPS = 256  # whole blocks, as in the chunks
 _CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
 _AHEAD = 2  # batches prefetched
@@ -109,6 +110,10 @@ class Split:
     """Index into `Dataset.recordings`."""
     start: Int64[np.ndarray, "clip"]
     """First sample of the crop in the prepared recordings."""
+    speed: Float32[np.ndarray, "clip"]
+    """Of the crop's playback."""
+    filter: Int32[np.ndarray, "clip"]
+    """Seed of the filter that the crop passed, 0 for none."""
     redraws: Int32[np.ndarray, "clip reason"]
     """Draws that were repeated before this one, by reason."""
     _shard: Callable[[int], np.ndarray]
@@ -125,7 +130,12 @@ class Split:
 
     def dry(self, indices: Int[np.ndarray, "clip"]) -> Float32[np.ndarray, "clip sample"]:
         """Dry clips, exactly as they went into the effect."""
-        return np.stack([clips.dry(self._prepared, int(self.start[index]), self._experiment) for index in indices])
+
+        def dry(index: int) -> np.ndarray:
+            played = Variation(float(self.speed[index]), int(self.filter[index]))
+            return clips.dry(self._prepared, int(self.start[index]), played, self._experiment)
+
+        return np.stack([dry(int(index)) for index in indices])
 
     def contents(self, indices: Int[np.ndarray, "content"]) -> Int16[np.ndarray, "content sample"]:
         """Dry clips of contents, of which clip i has number i // 2, at the peak and the 16 bits of wet clips."""
