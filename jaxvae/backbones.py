@@ -27,10 +27,14 @@ _SEED_CHANNELS = (8, 16, 32, 32)
 _CONVOLUTION_CHANNELS = (16, 32, 64, 64)
 
 
-def latent_major(key: Key[Array, ""], shape: tuple[int, int], dtype: Any = jnp.float32) -> Float[Array, "_ latent"]:
-    """Initial weights of a layer to the latent vector, of which fewer dimensions have the first columns."""
-    # Small, so that training starts close to the prior whatever the backbone's scale.
-    init = nn.initializers.variance_scaling(0.01, "fan_in", "truncated_normal", in_axis=1, out_axis=0)
+def latent_major(
+    key: Key[Array, ""], shape: tuple[int, int], dtype: Any = jnp.float32, scale: float = 0.01
+) -> Float[Array, "_ latent"]:
+    """Initial weights of a layer to the latent vector, of which fewer dimensions have the first columns.
+
+    The default scale is small, so that training starts close to the prior whatever the backbone's scale.
+    """
+    init = nn.initializers.variance_scaling(scale, "fan_in", "truncated_normal", in_axis=1, out_axis=0)
     return init(key, shape[::-1], dtype).T
 
 

@@ -40,8 +40,8 @@ class Audio:
 
     sample_rate: int = 24_000
     """Hz; recordings are resampled to it."""
-    clip_samples: int = 131_072
-    """Samples in one clip, 5.46 s at 24 kHz."""
+    clip_samples: int = 65_536
+    """Samples in one clip, 2.73 s at 24 kHz."""
 
     def __post_init__(self) -> None:
         _require(4_000 <= self.sample_rate <= 192_000, f"sample_rate is {self.sample_rate} Hz; use 4000 to 192000")
@@ -209,12 +209,13 @@ class Objective:
     with the content latent of the same content at the other setting, against its real render."""
     dry_share: float = 0.5
     """Share of clips whose dry clip the effect's encoder may see."""
-    effect_weight: float = 1_000.0
-    """Weight of the effect's negative log-likelihood by the head on the posterior mean. A clip's reconstruction is
-    thousands of nats, its effect and settings a few."""
-    settings_weight: float = 1_000.0
+    elbo_weight: float = 0.001
+    """Weight of the reconstruction and the KL divergences: thousands of nats a clip, its effect and settings a few."""
+    effect_weight: float = 1.0
+    """Weight of the effect's negative log-likelihood by the head on the posterior mean."""
+    settings_weight: float = 1.0
     """Weight of the settings' negative log-likelihood by the head on the posterior mean."""
-    contrastive_weight: float = 300.0
+    contrastive_weight: float = 0.3
     """Weight of telling the clip of the same setting from the others of the batch, by the posterior mean."""
     temperature: float = 0.1
     """Of the contrastive term."""
@@ -225,7 +226,7 @@ class Objective:
         return self.effect_weight > 0 or self.settings_weight > 0
 
     def __post_init__(self) -> None:
-        for name in ("free_nats", "effect_weight", "settings_weight", "contrastive_weight"):
+        for name in ("free_nats", "elbo_weight", "effect_weight", "settings_weight", "contrastive_weight"):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; use 0 or more")
         for name in ("swap", "dry_share"):
             _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
@@ -242,7 +243,7 @@ class Train:
     learning_rate: float = 1e-3
     warmup_steps: int = 200
     weight_decay: float = 1e-4
-    gradient_norm: float = 1_000.0
+    gradient_norm: float = 5.0
     """Gradients are scaled down to this norm."""
     epoch_clips: int = 0
     """Clips in an epoch, the unit of `beta.cycle_length`; 0 means the training set's number of clips."""

@@ -5,6 +5,8 @@ so that the latent vector does not depend on when something was played. Where th
 sees the difference of the two spectrograms frame by frame, in one network with blind clips, whose difference is 0.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -46,10 +48,11 @@ class EffectEncoder(nn.Module):
         std = jnp.sqrt(((x - mean[:, None]) ** 2).mean(axis=1) + 1e-4)  # differentiable where nothing changes
         loudest = jax.nn.logsumexp(2 * x, axis=1) / 2
         features = nn.gelu(nn.Dense(2 * width)(jnp.concatenate([mean, std, loudest], axis=1)))
-        return (
-            nn.Dense(self.config.latent_dim, kernel_init=latent_major, name="mean")(features),
-            nn.Dense(self.config.latent_dim, kernel_init=latent_major, name="logvar")(features),
-        )
+        # Means that differ and variances below the prior's from the start, for the heads to have something to read.
+        mean = nn.Dense(self.config.latent_dim, kernel_init=partial(latent_major, scale=0.3), name="mean")
+        low = nn.initializers.constant(-2.0)
+        logvar = nn.Dense(self.config.latent_dim, kernel_init=latent_major, bias_init=low, name="logvar")
+        return mean(features), logvar(features)
 
 
 class OverTime(nn.Module):

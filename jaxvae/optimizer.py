@@ -26,6 +26,7 @@ class Hyperparams(NamedTuple):
     free_nats: Float[Array, "*member"]
     swap: Float[Array, "*member"]
     dry_share: Float[Array, "*member"]
+    elbo_weight: Float[Array, "*member"]
     effect_weight: Float[Array, "*member"]
     settings_weight: Float[Array, "*member"]
     contrastive_weight: Float[Array, "*member"]
@@ -45,6 +46,7 @@ NUMBERS = (
     "objective.contrastive_weight",
     "objective.dry_share",
     "objective.effect_weight",
+    "objective.elbo_weight",
     "objective.free_nats",
     "objective.settings_weight",
     "objective.swap",
@@ -80,6 +82,7 @@ def hyperparams(experiment: config.Experiment) -> Hyperparams:
         "free_nats": objective.free_nats,
         "swap": objective.swap,
         "dry_share": objective.dry_share,
+        "elbo_weight": objective.elbo_weight,
         "effect_weight": objective.effect_weight,
         "settings_weight": objective.settings_weight,
         "contrastive_weight": objective.contrastive_weight,

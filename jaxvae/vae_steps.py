@@ -47,7 +47,8 @@ def train_step(
             reconstruction = error
         kl, content_kl = map(losses.kl_per_dimension, (output.posterior, output.content))
         contrastive = jnp.mean(losses.contrastive(output.posterior.mean, hyperparams.temperature))
-        loss = reconstruction + beta_now * (losses.free_kl(kl, free_nats) + jnp.mean(jnp.sum(content_kl, axis=1)))
+        charged = losses.free_kl(kl, free_nats) + jnp.mean(jnp.sum(content_kl, axis=1))
+        loss = hyperparams.elbo_weight * (reconstruction + beta_now * charged)
         loss += hyperparams.contrastive_weight * contrastive
         metrics = {
             "reconstruction": reconstruction,
