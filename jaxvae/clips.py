@@ -16,7 +16,9 @@ Draws that are repeated, and counted on the clip where it happened (a crop on th
     Everything between is kept, however strong.
 """
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -126,12 +128,17 @@ def render(
     failures = np.zeros(len(clips), np.int32)  # in a row
     pending = list(range(len(blocks)))
     while pending:
-        for block in pending:
-            _draw_block(recipe, BLOCK_CLIPS * block, generators[block], kinds, members, prepared, experiment, vary)
-        rows = (BLOCK_CLIPS * np.array(pending)[:, None] + np.arange(BLOCK_CLIPS)).reshape(-1)
-        inputs = np.stack(
-            [dry(prepared, int(recipe.start[row]), recipe.played(int(row)), experiment) for row in rows[::2]]
-        )
+        with ThreadPoolExecutor(workers or effects.cores()) as threads:
+
+            def draw(block: int) -> None:
+                _draw_block(recipe, BLOCK_CLIPS * block, generators[block], kinds, members, prepared, experiment, vary)
+
+            def crop(row: int) -> np.ndarray:
+                return dry(prepared, int(recipe.start[row]), recipe.played(row), experiment)
+
+            deque(threads.map(draw, pending), maxlen=0)  # raises what they raise
+            rows = (BLOCK_CLIPS * np.array(pending)[:, None] + np.arange(BLOCK_CLIPS)).reshape(-1)
+            inputs = np.stack(list(threads.map(crop, rows[::2].tolist())))
         chosen = [kinds[index] for index in recipe.effect[rows]]
         rate = experiment.audio.sample_rate
         outputs = effects.render_many(chosen, inputs.repeat(2, axis=0), recipe.normalized[rows], rate, workers)

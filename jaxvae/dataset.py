@@ -51,7 +51,7 @@ __all__ = [
     "resident",
 ]
 
-_FORMAT = 4  # of the files; a change of what is in them, or of how clips are drawn, raises it
+_FORMAT = 5  # of the files; a change of what is in them, or of how clips are drawn, raises it
 _SHARD_CLIPS = 256  # whole blocks, as in the chunks
 _CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
 _AHEAD = 2  # batches prefetched

@@ -7,6 +7,7 @@ applied before the effect, so the effect's settings stay true.
 from typing import NamedTuple
 
 import numpy as np
+import scipy.fft
 import soxr
 from jaxtyping import Float32, Int16
 
@@ -53,7 +54,7 @@ def apply(
         samples = np.pad(samples, (0, clip_samples - len(samples)))  # rounding may leave a sample out
     if variation.filter:
         gains = 10 ** (_gains_db(variation.filter, clip_samples, sample_rate) / 20)
-        samples = np.fft.irfft(np.fft.rfft(samples) * gains, clip_samples).astype(np.float32)
+        samples = scipy.fft.irfft(scipy.fft.rfft(samples) * gains.astype(np.float32), clip_samples)
     return samples
 
 

@@ -175,6 +175,11 @@ def get(name: str) -> Effect:
     return effects[name]
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # Linux only
+
+
 def render_many(
     effects: Sequence[Effect],
     dry: Float[np.ndarray, "clip sample"],
@@ -215,8 +220,7 @@ def render_many(
         if progress is not None:
             progress(done)
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # Linux only
-    pool = ThreadPoolExecutor(workers or cores)
+    pool = ThreadPoolExecutor(workers or cores())
     try:
         others = [pool.submit(render_one, clip) for clip in sorted(set(range(len(effects))) - set(here))]
         for clip in here:
