@@ -52,10 +52,10 @@ def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistic
     source = Feed(split, tiny, statistics, MESH)
     chosen = np.array([20, 21, 22, 23, 0, 1, 2, 3])
     examples = source.examples(source.pool, source.batch(chosen))
-    dry = audio.set_peak(split.dry(chosen), dataset.WET_PEAK_DBFS)
+    dry = audio.to_int16(audio.set_peak(split.dry(chosen), dataset.WET_PEAK_DBFS))
     for found, clips in ((examples.wet, split.audio(chosen)), (examples.dry, dry)):
         expected = spectrogram.compute(clips, tiny.audio, tiny.spectrogram, statistics)
-        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=5e-3)  # the level of dry is that of 16 bits
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-4)  # half a unit of float16
     np.testing.assert_array_equal(examples.effect, split.effect[chosen])
     np.testing.assert_array_equal(examples.normalized, split.normalized[chosen])
     assert examples.wet.dtype == examples.dry.dtype == np.float32
