@@ -149,7 +149,21 @@ def test_answers_that_fail_by_recording_widen_the_interval_by_the_root_of_its_cl
     assert widths[True] == pytest.approx(0.175, rel=0.15)
 
 
-def test_interval_ignores_the_order_of_clips_and_weighs_recordings_by_them():
+def test_interval_of_one_mean_is_that_of_a_share_of_clips_or_of_whole_recordings():
+    for clustered, width in ((False, 0.022), (True, 0.11)):  # 2 x 1.96 x sqrt(.16 / 5000), and of 200 recordings
+        answers, recording = correctness(200, 25, 0.8, 0, clustered)
+        found = bootstrap.interval(answers, recording)
+        assert found.value == pytest.approx(answers.mean())
+        assert found.low < found.value < found.high
+        assert found.high - found.low == pytest.approx(width, rel=0.15)
+        nothing = bootstrap.difference(answers, np.zeros(len(answers)), recording)
+        assert found == pytest.approx(nothing)
+    root = bootstrap.interval(answers, recording, np.sqrt)
+    assert root[:3] == pytest.approx(np.sqrt(found[:3]))  # a monotone score takes the percentiles with it
+    assert bootstrap.interval(answers[:100], recording[:100]) == (answers[:100].mean(), None, None, 4)
+
+
+def test_difference_ignores_the_order_of_clips_and_weighs_recordings_by_them():
     rng = np.random.default_rng(0)
     recording = rng.choice(8, size=400, p=np.arange(1, 9) / 36)
     ours, theirs = rng.random(400) < 0.7, rng.random(400) < 0.5
