@@ -37,6 +37,8 @@ config = dataclasses.replace(
         validate_every=300,
         patience=0,
         learning_rate=1.5e-3,
+        warmup_steps=100,
+        weight_decay=0.01,
     ),
     sweep=grid({"train.seed": range(3)}),
 )

@@ -1,0 +1,50 @@
+"""What each part of the model is worth: one change at a time from configs/mda_six.py, shorter.
+
+python -m launch.train configs/mda_ablations.py --workdir runs/ablations
+python -m analysis.ablations runs/ablations --out analysis/ablations.md
+"""
+
+import dataclasses
+
+from configs import mda_six
+from jaxvae.sweep import listed
+
+SEED_BETA = {
+    "objective.beta.schedule": "seed",
+    "objective.beta.minimum": 1e-4,
+    "objective.beta.maximum": 1e-3,
+    "objective.beta.cycle_length": 17,
+    "objective.beta.cycle_unit": "epoch",
+}
+NO_HEADS = {"objective.effect_weight": 0.0, "objective.settings_weight": 0.0}
+PLAIN = {"model.content_dim": 0, "objective.contrastive_weight": 0.0}
+
+CHANGES = {
+    "the model": {},
+    "no heads": NO_HEADS,
+    "no contrastive pairs": {"objective.contrastive_weight": 0.0},
+    "no swaps": {"objective.swap": 0.0},
+    "always swaps": {"objective.swap": 1.0},
+    "blind only": {"objective.dry_share": 0.0},
+    "dry-aware only": {"objective.dry_share": 1.0},
+    "no ELBO (supervised)": {"objective.elbo_weight": 0.0},
+    "ten times the ELBO": {"objective.elbo_weight": 0.01},
+    "swaps alone": {**NO_HEADS, "objective.contrastive_weight": 0.0},
+    "attention over time": {"model.attention": True},
+    "plain VAE with heads": PLAIN,
+    "plain VAE": {**PLAIN, **NO_HEADS},
+    "the seed's objective": {
+        **PLAIN,
+        **NO_HEADS,
+        **SEED_BETA,
+        "objective.reconstruction": "mean_squared",
+        "objective.elbo_weight": 1.0,
+    },
+}
+
+config = dataclasses.replace(
+    mda_six.config,
+    name="mda_ablations",
+    train=dataclasses.replace(mda_six.config.train, steps=400, validate_every=200),
+    sweep=listed(CHANGES.values()),
+)
