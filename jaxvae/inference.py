@@ -79,7 +79,7 @@ class Encoder:
         self,
         audio: Float[np.ndarray, "*clip sample"],
         sample_rate: int,
-        dry: Float[np.ndarray, "*clip sample"] | None = None,
+        dry: Float[np.ndarray, "..."] | None = None,
     ) -> Float[np.ndarray, "clip latent"]:
         """Posterior means of the effect. Raises ValueError for audio that is empty, silent or not finite."""
         return self.posterior(audio, sample_rate, dry).mean
@@ -88,15 +88,20 @@ class Encoder:
         self,
         audio: Float[np.ndarray, "*clip sample"],
         sample_rate: int,
-        dry: Float[np.ndarray, "*clip sample"] | None = None,
+        dry: Float[np.ndarray, "..."] | None = None,
     ) -> Posterior:
-        """Mean and log-variance (clip, latent) of each clip's posterior of the effect."""
+        """Mean and log-variance (clip, latent) of each clip's posterior of the effect.
+
+        Raises:
+            ValueError: audio is empty, silent or not finite, or dry is, or of another shape, or the run is blind.
+        """
+        if dry is not None and not self.dry_aware:
+            raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
+        if dry is not None and np.shape(dry) != np.shape(audio):
+            raise ValueError(f"dry has shape {np.shape(dry)}, audio {np.shape(audio)}; use the same clips, as long")
         clips = self._clips(audio, sample_rate)
-        windows = clips.reshape(-1, clips.shape[-1])
-        if dry is None:
-            posterior = _in_batches(self._encode, windows)
-        else:
-            posterior = _in_batches(self._encode, windows, self._dry_windows(dry, sample_rate, clips.shape))
+        inputs = [clips] if dry is None else [clips, self._clips(dry, sample_rate)]
+        posterior = _in_batches(self._encode, *(part.reshape(-1, part.shape[-1]) for part in inputs))
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
 
     def content(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip content"]:
@@ -109,7 +114,7 @@ class Encoder:
         self,
         audio: Float[np.ndarray, "*clip sample"],
         sample_rate: int,
-        dry: Float[np.ndarray, "*clip sample"] | None = None,
+        dry: Float[np.ndarray, "..."] | None = None,
     ) -> Reading:
         """Probabilities of the effects, and of the bins of each setting were the clip of that effect.
 
@@ -136,16 +141,6 @@ class Encoder:
         """The decoder's spectrogram at the posterior mean of the first `clip_samples` of each clip."""
         clips = self._clips(audio, sample_rate)[:, 0]
         return _in_batches(self._reconstruct, clips)
-
-    def _dry_windows(
-        self, dry: np.ndarray, sample_rate: int, shape: tuple[int, ...]
-    ) -> Float[np.ndarray, "clip sample"]:
-        clips = self._clips(dry, sample_rate)
-        if not self.dry_aware:
-            raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
-        if clips.shape != shape:
-            raise ValueError(f"dry makes {clips.shape[:2]} clips and windows, audio {shape[:2]}; use equal shapes")
-        return clips.reshape(-1, clips.shape[-1])
 
     def _clips(self, audio: np.ndarray, sample_rate: int) -> Float[np.ndarray, "clip window sample"]:
         audio = np.atleast_2d(np.asarray(audio, np.float32))
@@ -267,7 +262,9 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
     model = chosen.experiment.model
     weights = weights._replace(params=narrow(weights.params, model, model.latent_dim))
     statistics = spectrogram.statistics_from(record["statistics"])
-    return Encoder(chosen.experiment, statistics, weights, tuple(record["parameters"]))
+    # A program trains heads if one of its members has them.
+    parameters = tuple(record["parameters"]) if chosen.experiment.objective.reads else ()
+    return Encoder(chosen.experiment, statistics, weights, parameters)
 
 
 def untrained(encoder: Encoder, seed: int = 0) -> Encoder:

@@ -33,7 +33,7 @@ from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_steps
 from jaxvae.workdir import Group
 
 CRITERION = "val/criterion"
-"""Figure by which the best weights are chosen: nats of effect and settings, blind and dry-aware, or the -ELBO."""
+"""Figure by which the best weights are chosen: nats of what is read, in every mode trained, or else the -ELBO."""
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
 STEPS_PER_CALL_CPU = 8  # of all members together
@@ -280,9 +280,13 @@ class Run:
             "latent/active_share": float((mean[:, :latent_dim].var(axis=0) > 0.01).mean()),
         }
         values |= {f"val/{name}": float(output.mean()) for name, output in outputs.items()}
-        unread = [output.mean() for name, output in outputs.items() if name.endswith("_nll")]
-        # Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO.
-        values[CRITERION] = float(np.sum(unread)) if unread and member.objective.reads else values["val/negative_elbo"]
+        # Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO. What
+        # this member does not train, though others of its program do, says nothing of its weights.
+        objective, split = member.objective, member.model.content_dim > 0
+        modes = {"blind": objective.dry_share < 1 or not split, "dry_aware": objective.dry_share > 0 and split}
+        heads = {"effect": objective.effect_weight > 0, "settings": objective.settings_weight > 0}
+        read = [values[f"val/{mode}/{head}_nll"] for mode in modes for head in heads if modes[mode] and heads[head]]
+        values[CRITERION] = sum(read) if read else values["val/negative_elbo"]
         for index, effect in enumerate(self.data.effects):
             values[f"effect/{effect.name}/mean_squared"] = float(error[self.validation.effect == index].mean())
         return values

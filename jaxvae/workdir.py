@@ -33,7 +33,7 @@ class Member(NamedTuple):
     place: int
     """Of its group's members."""
     best: float | None
-    """Lowest -ELBO, None before the first validation."""
+    """Lowest `run.CRITERION`, None before the first validation."""
     best_step: int
     diverged: bool
     step: int

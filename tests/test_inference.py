@@ -1,11 +1,15 @@
 """A trained encoder: what its embeddings depend on, and what they do not."""
 
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import soxr
 
 import jaxvae
-from jaxvae import inference
+from jaxvae import config, effects, inference
+from jaxvae.vae import VAE
 
 RATE, CLIP = 8_000, 8_192
 
@@ -21,6 +25,12 @@ def audio():
     time = np.arange(CLIP) / RATE
     tones = np.sin(2 * np.pi * np.array([[300], [700], [1_900]]) * time)
     return (0.3 * tones + 0.05 * rng.normal(size=tones.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def dry(audio):
+    """Clips before some effect."""
+    return np.tanh(3.0 * audio[:, ::-1])
 
 
 def test_embedding_is_the_posterior_mean_one_row_a_clip(encoder, audio, tiny):
@@ -75,6 +85,76 @@ def test_spectrogram_and_reconstruction_have_the_shape_of_the_experiment(encoder
 def test_unusable_audio_is_refused(encoder, audio, spoil, message):
     with pytest.raises(ValueError, match=message):
         encoder.embed(np.asarray(spoil(audio), np.float32), RATE)
+
+
+def test_embedding_with_dry_is_that_of_the_network_which_sees_both_spectrograms(encoder, audio, dry):
+    aware, blind = encoder.embed(audio, RATE, dry), encoder.embed(audio, RATE)
+    assert encoder.dry_aware and np.abs(aware - blind).max() > 1e-3
+    variables = {"params": encoder.weights.params}
+    spectrograms = (jnp.asarray(encoder.spectrogram(clips, RATE)) for clips in (audio, dry))
+    posterior = VAE(encoder.experiment.model).apply(variables, *spectrograms, jnp.ones(3), method="encode")
+    np.testing.assert_allclose(aware, posterior.mean, atol=1e-4)
+    np.testing.assert_allclose(encoder.posterior(audio, RATE, dry).logvar, posterior.logvar, atol=1e-4)
+
+
+def test_embedding_with_dry_depends_on_no_other_clip_and_on_no_level(encoder, audio, dry):
+    together = encoder.embed(np.concatenate([audio] * 15), RATE, np.concatenate([0.1 * dry] * 15))[:3]
+    alone = np.concatenate([encoder.embed(*pair) for pair in ((a, RATE, d) for a, d in zip(audio, dry, strict=True))])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_content_is_of_its_own_network_and_longer_audio_has_the_mean_of_its_clips(encoder, audio, dry):
+    assert encoder.content(audio, RATE).shape == (3, encoder.content_dim)
+    level = [np.abs(clips).max(axis=1, keepdims=True) for clips in (audio, dry)]
+    joined, joined_dry = (np.concatenate((clips / peak)[:2]) for clips, peak in zip((audio, dry), level, strict=True))
+    content, aware = encoder.content(joined, RATE), encoder.embed(joined, RATE, joined_dry)
+    np.testing.assert_allclose(content[0], encoder.content(audio[:2], RATE).mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(aware[0], encoder.embed(audio[:2], RATE, dry[:2]).mean(axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["blind", "dry_aware"])
+def test_reading_is_probabilities_of_every_effect_and_of_the_bins_of_its_settings(encoder, audio, dry, known):
+    reading = encoder.read(audio, RATE, dry if known else None)
+    kinds = [effects.get(name) for name in encoder.effects]
+    assert reading.effect.shape == (3, len(kinds))
+    for kind, bins in zip(kinds, reading.settings, strict=True):
+        assert bins.shape[:2] == (3, len(kind.parameters))
+        np.testing.assert_allclose(bins.sum(axis=2), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(reading.effect.sum(axis=1), 1.0, rtol=1e-5)
+    assert np.ptp(reading.effect, axis=0).max() > 1e-3
+    assert (np.abs(reading.effect - encoder.read(audio, RATE).effect).max() > 1e-4) == known
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda dry: dry[:2], r"dry has shape \(2, 8192\), audio \(3, 8192\); use the same clips"),
+        (lambda dry: dry[:, :-1], r"dry has shape \(3, 8191\), audio \(3, 8192\)"),
+        (lambda dry: 0.0 * dry, "3 of 3 clips are silent"),
+    ],
+)
+def test_dry_clips_that_are_not_those_of_the_audio_are_refused(encoder, audio, dry, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        encoder.embed(audio, RATE, spoil(dry))
+
+
+def test_what_a_run_was_not_trained_for_is_refused(encoder, audio, dry):
+    objective = config.Objective(dry_share=0.0)
+    blind = dataclasses.replace(encoder, experiment=dataclasses.replace(encoder.experiment, objective=objective))
+    with pytest.raises(ValueError, match=r"tiny is blind; leave out dry, or train with objective.dry_share > 0"):
+        blind.embed(audio, RATE, dry)
+    mute = dataclasses.replace(encoder, parameters=())
+    assert not mute.has_heads and mute.embed(audio, RATE).shape == (3, encoder.latent_dim)
+    with pytest.raises(ValueError, match=r"tiny was trained without heads; train with objective.effect_weight"):
+        mute.read(audio, RATE)
+
+
+def test_plain_encoder_has_no_content_and_reconstructs(encoder, audio, dry):
+    model = dataclasses.replace(encoder.experiment.model, content_dim=0)
+    experiment = dataclasses.replace(encoder.experiment, model=model)
+    plain = inference.untrained(dataclasses.replace(encoder, experiment=experiment))
+    assert plain.content(audio, RATE).shape == (3, 0) and not plain.dry_aware
+    assert plain.reconstruct(audio, RATE).shape == plain.spectrogram(audio, RATE).shape
 
 
 def test_untrained_encoder_has_the_shape_but_not_the_weights(encoder, audio):

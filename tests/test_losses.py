@@ -1,15 +1,20 @@
-"""Loss terms against scipy's densities, Monte Carlo and their own optima."""
+"""Loss terms against scipy's densities, Monte Carlo, numpy's interpolation and their own optima."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.spatial
+import scipy.special
 import scipy.stats
 
-from jaxvae import losses
+from jaxvae import dataset, losses
+from jaxvae.heads import BINS, Reading
 from jaxvae.vae import Posterior
 
 RNG = np.random.default_rng(0)
+EFFECT = np.array([0, 1, 2, 1], np.int32)
+NORMALIZED = np.array([[0.0, 0.33, np.nan], [0.512, np.nan, np.nan], [1.0, 0.98, 0.021], [0.5, np.nan, np.nan]])
 
 
 def _spectrograms():
@@ -57,3 +62,92 @@ def test_free_nats_are_not_felt_by_the_gradient():
     np.testing.assert_allclose(gradient, [[0.0, 0.5], [0.0, 0.5]])
     assert float(losses.free_kl(kl, 0.5)) == pytest.approx(3.5)
     assert float(losses.free_kl(kl, 0.0)) == pytest.approx(float(kl.sum(axis=1).mean()))
+
+
+def _reading() -> Reading:
+    """Of four clips, three effects and three parameters."""
+    return Reading(*(jnp.asarray(3 * RNG.normal(size=shape), jnp.float32) for shape in ((4, 3), (4, 3, 3, BINS))))
+
+
+def test_effect_nll_equals_scipy_and_is_the_log_of_the_number_of_effects_for_a_guess():
+    reading = _reading()
+    expected = -scipy.special.log_softmax(reading.effect, axis=1)[np.arange(4), EFFECT]
+    np.testing.assert_allclose(losses.effect_nll(reading, EFFECT), expected, rtol=1e-5)
+    guess = reading._replace(effect=jnp.full((4, 3), 7.0))
+    np.testing.assert_allclose(losses.effect_nll(guess, EFFECT), np.log(3), rtol=1e-6)
+
+
+def test_settings_nll_is_the_log_of_the_density_between_the_centres_of_bins():
+    reading, centres = _reading(), (np.arange(BINS) + 0.5) / BINS
+    expected = np.zeros(4)
+    for clip, parameter in np.argwhere(~np.isnan(NORMALIZED)):
+        log_density = scipy.special.log_softmax(reading.settings[clip, EFFECT[clip], parameter]) + np.log(BINS)
+        expected[clip] -= np.interp(NORMALIZED[clip, parameter], centres, log_density)
+    nll = losses.settings_nll(reading, EFFECT, jnp.asarray(NORMALIZED, jnp.float32))
+    np.testing.assert_allclose(nll, expected, rtol=1e-4)
+
+
+def test_settings_nll_is_zero_for_the_uniform_density_and_minus_the_log_of_bins_for_the_right_bin_a_parameter():
+    normalized, flat = jnp.asarray(NORMALIZED, jnp.float32), jnp.full((4, 3, 3, BINS), 2.0)
+    uniform = Reading(jnp.zeros((4, 3)), flat)
+    np.testing.assert_allclose(losses.settings_nll(uniform, EFFECT, normalized), 0.0, atol=1e-5)
+    bins = np.floor(np.nan_to_num(NORMALIZED) * (BINS - 1e-9)).astype(int)
+    centred = jnp.asarray(np.where(np.isnan(NORMALIZED), np.nan, (bins + 0.5) / BINS), jnp.float32)
+    sure = Reading(jnp.zeros((4, 3)), flat + 100.0 * jax.nn.one_hot(bins, BINS)[:, None])
+    parameters = np.sum(~np.isnan(NORMALIZED), axis=1)
+    np.testing.assert_allclose(losses.settings_nll(sure, EFFECT, centred), -np.log(BINS) * parameters, rtol=1e-4)
+
+
+def test_settings_have_gradients_at_the_parameters_of_the_clips_own_effect_only():
+    normalized = jnp.asarray(NORMALIZED, jnp.float32)
+    gradient = jax.grad(lambda reading: losses.settings_nll(reading, EFFECT, normalized).sum())(_reading())
+    assert np.isfinite(gradient.settings).all() and not np.any(gradient.effect)
+    felt = np.any(gradient.settings, axis=3)
+    expected = np.zeros((4, 3, 3), bool)
+    expected[np.arange(4), EFFECT] = ~np.isnan(NORMALIZED)
+    np.testing.assert_array_equal(felt, expected)
+    of_settings = jax.grad(lambda values: losses.settings_nll(_reading(), EFFECT, values).sum())(normalized)
+    np.testing.assert_array_equal(np.asarray(of_settings)[np.isnan(NORMALIZED)], 0.0)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 1e4])
+def test_contrastive_of_settings_told_apart_by_right_angles_has_its_closed_form(temperature):
+    """Eight clips, four settings: a cosine of 1 with the partner, of 0 with the six others."""
+    mean = 5.0 * jnp.eye(4)[np.array([0, 1, 0, 1, 2, 3, 2, 3])]
+    expected = np.log(np.exp(1 / temperature) + 6) - 1 / temperature
+    np.testing.assert_allclose(losses.contrastive(mean, temperature), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_contrastive_is_that_of_cosines_and_of_a_guess_at_high_temperature():
+    mean = RNG.normal(size=(12, 5))
+    expected = []
+    for clip in range(12):
+        others = [other for other in range(12) if other != clip]
+        cosines = 1 - np.array([scipy.spatial.distance.cosine(mean[clip], mean[other]) for other in others])
+        partner = others.index(4 * (clip // 4) + (clip + 2) % 4)
+        expected.append(-scipy.special.log_softmax(cosines / 0.3)[partner])
+    for scale in (1.0, 7.0):
+        nll = losses.contrastive(jnp.asarray(scale * mean, jnp.float32), 0.3)
+        np.testing.assert_allclose(nll, expected, rtol=1e-4)
+    chance = losses.contrastive(jnp.asarray(RNG.normal(size=(48, 5)), jnp.float32), 1e5)
+    np.testing.assert_allclose(chance, np.log(47), rtol=1e-4)
+
+
+def test_contrastive_gradient_is_finite_where_the_mean_is_zero():
+    gradient = jax.grad(lambda mean: losses.contrastive(mean, 0.1).sum())(jnp.zeros((8, 3)))
+    assert np.isfinite(gradient).all()
+
+
+def test_contrastive_wants_the_settings_of_a_rendered_data_set_and_not_its_recordings(tiny):
+    """A latent that is a direction for each setting of a training batch, or for each content."""
+    split = dataset.render(tiny, progress=False).split("train")
+    chosen = dataset.indices(split, seed=0, step=1, batch_size=8)
+    settings = np.column_stack([split.effect[chosen], np.nan_to_num(split.normalized[chosen], nan=-1.0)])
+    contents = split.dry(chosen)
+
+    def directions(rows: np.ndarray) -> jax.Array:
+        _, kind = np.unique(rows, axis=0, return_inverse=True)
+        return jnp.eye(8)[kind.reshape(-1)]
+
+    assert losses.contrastive(directions(settings), 0.01).max() < 1e-3
+    assert losses.contrastive(directions(contents), 0.01).min() > 50.0

@@ -11,19 +11,28 @@ import pytest
 
 from jaxvae import config, population, train_state, vae
 from jaxvae.config import Beta, Execution, Experiment, Model, Objective, Train
+from jaxvae.feed import Examples
 from jaxvae.optimizer import hyperparams
 from jaxvae.sweep import listed
 from jaxvae.vae import VAE
 from jaxvae.vae_steps import train_steps
 
 BINS, FRAMES, BATCH = 32, 16, 8  # two blocks
-BASE = Experiment("base", model=Model(latent_dim=8), objective=Objective(beta=Beta(cycle_unit="step")))
+PARAMETERS = (3, 1)  # of two effects
+BASE = Experiment("base", model=Model(latent_dim=8, content_dim=4), objective=Objective(beta=Beta(cycle_unit="step")))
 ONE_DEVICE = Execution(devices=1)
 COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
 
 
-def batches(steps: int, seed: int = 0, batch_size: int = BATCH) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(steps, batch_size, BINS, FRAMES)).astype(np.float32)
+def batches(steps: int, seed: int = 0, batch_size: int = BATCH) -> Examples:
+    """Noise, in blocks of four: two contents, each at the same two settings."""
+    rng = np.random.default_rng(seed)
+    wet, dry = rng.normal(size=(2, steps, batch_size, BINS, FRAMES)).astype(np.float32)
+    effect = rng.integers(2, size=(steps, batch_size // 4, 1, 2)).repeat(2, axis=2)
+    normalized = rng.random((steps, batch_size // 4, 1, 2, 3), np.float32).repeat(2, axis=2)
+    normalized[effect == 1, 1:] = np.nan
+    effect, normalized = effect.reshape(steps, batch_size), normalized.reshape(steps, batch_size, 3)
+    return Examples(wet, dry, effect.astype(np.int32), normalized)
 
 
 def every_number(members: int) -> list[Experiment]:
@@ -37,7 +46,13 @@ def every_number(members: int) -> list[Experiment]:
             "objective.beta.maximum": rng.uniform(0.5, 2.0),
             "objective.beta.minimum": rng.uniform(0.0, 0.4),
             "objective.beta.ramp_fraction": rng.uniform(0.2, 1.0),
+            "objective.contrastive_weight": rng.uniform(0.0, 300.0),
+            "objective.dry_share": rng.uniform(0.0, 1.0),
+            "objective.effect_weight": rng.uniform(0.0, 1_000.0),
             "objective.free_nats": rng.uniform(0.0, 0.2),
+            "objective.settings_weight": rng.uniform(0.0, 1_000.0),
+            "objective.swap": rng.uniform(0.0, 1.0),
+            "objective.temperature": rng.uniform(0.1, 1.0),
             "train.epoch_clips": int(rng.integers(16, 64)),
             "train.gradient_norm": rng.uniform(10.0, 100.0),
             "train.learning_rate": rng.uniform(1e-4, 2e-3),
@@ -53,29 +68,29 @@ def every_number(members: int) -> list[Experiment]:
 
 @functools.cache
 def _create(model: Model):
-    create = functools.partial(train_state.create, model=VAE(model), bins=BINS, frames=FRAMES)
+    create = functools.partial(train_state.create, model=VAE(model, PARAMETERS), bins=BINS, frames=FRAMES)
     return jax.jit(create, compiler_options=train_state.RUN_ONCE)
 
 
 @functools.cache
 def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
-    steps = functools.partial(train_steps, model=VAE(model), objective=BASE.objective)
+    steps = functools.partial(train_steps, model=VAE(model, PARAMETERS), objective=BASE.objective)
     fast = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
     options = train_state.RUN_ONCE if short else fast
     return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=options)
 
 
-def trained(experiments, spectrograms, at_once=1, execution=ONE_DEVICE, running=None):
+def trained(experiments, examples, at_once=1, execution=ONE_DEVICE, running=None):
     """The states of members after some steps, their figures, and the compiled program with its arguments."""
     widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
-    mesh = population.make_mesh(len(experiments), spectrograms.shape[1], execution)
+    mesh = population.make_mesh(len(experiments), examples.wet.shape[1], execution)
     stack = functools.partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
     numbers = [hyperparams(experiment) for experiment in experiments]
     states = [_create(widest)(one) for one in numbers]
     running = np.ones(len(experiments), bool) if running is None else running
     members = population.place((stack(*states), stack(*numbers), running), mesh, population.MEMBERS)
-    arguments = *members, population.place(spectrograms, mesh, jax.P(None, "data"))
-    steps = _steps(widest, mesh, at_once, short=len(spectrograms) < 20)
+    arguments = *members, population.place(examples, mesh, jax.P(None, "data"))
+    steps = _steps(widest, mesh, at_once, short=len(examples.wet) < 20)
     state, metrics = steps(*arguments)
     return state, metrics, steps, arguments
 
@@ -99,31 +114,36 @@ def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_eve
     assert not np.any(together.diverged)
     for index in (0, 3, 7, 15):
         alone, own_metrics = trained([members[index]], data)[:2]
-        params = vae.narrow(member_of(together.params, index), members[index].model.latent_dim)
+        params = vae.narrow(member_of(together.params, index), BASE.model, members[index].model.latent_dim)
         assert largest_difference(params, member_of(alone.params, 0)) < 1e-3
         np.testing.assert_allclose(metrics["loss"][index], own_metrics["loss"][0], rtol=1e-4)
         np.testing.assert_allclose(metrics["beta"][index], own_metrics["beta"][0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("backbone", ["seed", "filterbank", "convolution"])  # patch is BASE's, above
-def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone):
+@pytest.mark.parametrize(
+    ("backbone", "content_dim"),
+    [("patch", 4), ("seed", 4), ("patch", 0), ("seed", 0), ("filterbank", 0), ("convolution", 0)],
+)
+def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone, content_dim):
     """32 of 64 dimensions against a 32-wide network: at the start bit by bit, after training within rounding."""
     wide, small = (
-        dataclasses.replace(BASE, model=Model(backbone, latent_dim), train=Train(seed=3)) for latent_dim in (64, 32)
+        dataclasses.replace(BASE, model=Model(backbone, latent_dim, content_dim), train=Train(seed=3))
+        for latent_dim in (64, 32)
     )
     other = dataclasses.replace(wide, train=Train(seed=4))
     masked, _, _, (masked_start, *_) = trained([small, other], batches(6))
     alone, _, _, (start, *_) = trained([small], batches(6))
-    cut = vae.narrow(member_of(masked_start.params, 0), 32)
+    cut = vae.narrow(member_of(masked_start.params, 0), wide.model, 32)
     jax.tree.map(np.testing.assert_array_equal, cut, member_of(start.params, 0))
-    assert largest_difference(vae.narrow(member_of(masked.params, 0), 32), member_of(alone.params, 0)) < 1e-4
+    masked = vae.narrow(member_of(masked.params, 0), wide.model, 32)
+    assert largest_difference(masked, member_of(alone.params, 0)) < 1e-4
 
 
 @pytest.mark.parametrize(
     ("backbone", "data_devices"), [("patch", 1), ("patch", 8), ("patch", 2), ("seed", 2)], ids=str
 )  # the seed's has batch statistics
 def test_eight_devices_equal_one(backbone, data_devices):
-    base = dataclasses.replace(BASE, model=Model(backbone, latent_dim=8))
+    base = dataclasses.replace(BASE, model=Model(backbone, latent_dim=8, content_dim=4))
     members = [dataclasses.replace(base, train=Train(seed=seed)) for seed in range(8)]
     execution = Execution(devices=8, data_devices=data_devices)
     data = batches(5, batch_size=max(BATCH, 4 * data_devices))
@@ -191,8 +211,3 @@ def test_a_new_value_does_not_compile_anew():
     compiled = steps._cache_size()
     trained(every_number(16)[::-1], batches(50, seed=1))
     assert steps._cache_size() == compiled
-
-
-def test_noise_of_fewer_dimensions_is_the_first_of_more():
-    key = jax.random.key(0)
-    np.testing.assert_array_equal(vae.draw_noise(key, 5, 64)[:, :32], vae.draw_noise(key, 5, 32))

@@ -1,5 +1,6 @@
 """Training of one model: what a stop, a kill, a wrong folder or a bad number does to a run."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -19,8 +20,8 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxvae import config, inference, population, workdir
-from jaxvae.checkpoints import CheckpointError
+from jaxvae import config, effects, inference, population, workdir
+from jaxvae.checkpoints import CheckpointError, Checkpoints
 from jaxvae.run import Run, TrainingDiverged
 from jaxvae.sweep import grid, listed
 from launch.train import train
@@ -125,10 +126,48 @@ def test_training_lowers_the_validation_figure_and_logs_it(trained, tiny):
     assert any(tag.startswith("reconstruction/") for tag in events.Tags()["images"])
 
 
-def test_best_checkpoint_is_the_one_of_the_best_validation(trained):
-    events = EventAccumulator(str(trained)).Reload().Scalars("val/negative_elbo")
-    best = min(events, key=lambda event: event.value)
-    assert int(inference.load(trained).weights.step) == best.step
+def _scalars(logs):
+    events = EventAccumulator(str(logs)).Reload()
+    return {tag: np.array([event.value for event in events.Scalars(tag)]) for tag in events.Tags()["scalars"]}
+
+
+def test_best_checkpoint_is_the_one_of_the_best_criterion(trained, tiny):
+    scalars = _scalars(trained)
+    read = [scalars[f"val/{mode}/{head}_nll"] for mode in ("blind", "dry_aware") for head in ("effect", "settings")]
+    np.testing.assert_allclose(scalars["val/criterion"], sum(read), rtol=1e-5)
+    best = tiny.train.validate_every * (1 + int(np.argmin(scalars["val/criterion"])))
+    assert int(inference.load(trained).weights.step) == best
+    assert next(iter(workdir.read(trained).values())).best == pytest.approx(scalars["val/criterion"].min())
+
+
+def test_member_is_judged_by_what_it_trains_whatever_others_of_its_program_do(tiny, tmp_path):
+    """Everything; no settings; blind only; nothing to read, which is what a run without heads is."""
+    changes = [
+        {"train.seed": 1},
+        {"objective.settings_weight": 0.0},
+        {"objective.dry_share": 0.0},
+        {"objective.effect_weight": 0.0, "objective.settings_weight": 0.0},
+    ]
+    judged = [
+        ("blind/effect_nll", "blind/settings_nll", "dry_aware/effect_nll", "dry_aware/settings_nll"),
+        ("blind/effect_nll", "dry_aware/effect_nll"),
+        ("blind/effect_nll", "blind/settings_nll"),
+        ("negative_elbo",),
+    ]
+    settings = dataclasses.replace(tiny.train, steps=5)
+    assert train(dataclasses.replace(tiny, train=settings, sweep=listed(changes)), tmp_path) == 0
+    for index, names in enumerate(judged):
+        scalars = _scalars(tmp_path / f"member_{index:03d}")
+        expected = sum(scalars[f"val/{name}"][-1] for name in names)
+        assert scalars["val/criterion"][-1] == pytest.approx(expected, rel=1e-5)
+        assert inference.load(tmp_path, member=index).has_heads == (index < 3)
+
+
+def test_record_of_a_checkpoint_holds_what_the_heads_read(trained, tiny):
+    with contextlib.closing(Checkpoints(trained / "checkpoints", keep=2)) as checkpoints:
+        record = checkpoints.record(tiny.train.steps)
+    assert record["parameters"] == [len(effects.get(name).parameters) for name in tiny.data.effects]
+    assert inference.load(trained).parameters == tuple(record["parameters"])
 
 
 def test_patience_stops_a_run_that_no_longer_improves_and_it_stays_stopped(tiny, tmp_path, capsys):
@@ -153,7 +192,7 @@ def test_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(tiny, 
 
 
 def test_folder_of_another_config_is_refused_with_the_difference(tiny, trained):
-    other = dataclasses.replace(tiny, model=config.Model(latent_dim=16))
+    other = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, latent_dim=16))
     with pytest.raises(CheckpointError, match=r"another --workdir(.|\n)*model.latent_dim: 8 -> 16"):
         train(other, trained)
 
@@ -167,7 +206,7 @@ def test_sweep_of_another_config_is_refused_with_the_members_difference(tiny, sw
 
 def test_members_are_loaded_one_by_one_and_are_what_they_are_alone(tiny, swept, tmp_path):
     settings = dataclasses.replace(tiny.train, steps=10, seed=1)
-    alone = dataclasses.replace(tiny, train=settings, model=config.Model(latent_dim=4))
+    alone = dataclasses.replace(tiny, train=settings, model=dataclasses.replace(tiny.model, latent_dim=4))
     assert train(alone, tmp_path) == 0
     expected, member = inference.load(tmp_path).weights, inference.load(swept, member=1).weights
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), member, expected)
@@ -230,8 +269,8 @@ def test_workdir_that_cannot_be_written_is_refused(tiny, tmp_path):
 
 
 def test_checkpoint_of_another_format_is_refused(trained, monkeypatch):
-    monkeypatch.setattr("jaxvae.checkpoints.FORMAT", 3)
-    with pytest.raises(CheckpointError, match="has format 2; this version of jaxvae reads format 3"):
+    monkeypatch.setattr("jaxvae.checkpoints.FORMAT", 4)
+    with pytest.raises(CheckpointError, match="has format 3; this version of jaxvae reads format 4"):
         inference.load(trained)
 
 

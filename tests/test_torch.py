@@ -11,7 +11,7 @@ import pytest
 
 from jaxvae import losses
 from jaxvae.config import Model
-from jaxvae.vae import VAE
+from jaxvae.vae import VAE, still
 
 pytestmark = pytest.mark.benchmark
 
@@ -66,19 +66,20 @@ def variables_of(model) -> dict:
 
 @pytest.fixture
 def twins():
-    """The PyTorch network, ours with its weights, a batch of spectrograms and the latent noise."""
+    """The PyTorch network, ours with its weights, a batch of spectrograms and draws of the latent noise."""
     import torch
 
     from analysis.benchmark import torch_seed
 
     torch.manual_seed(0)
-    twin, model = torch_seed.Autoencoder(BINS, FRAMES, LATENT), VAE(Model("seed", LATENT))
+    twin, model = torch_seed.Autoencoder(BINS, FRAMES, LATENT), VAE(Model("seed", LATENT, content_dim=0))
     rng = np.random.default_rng(0)
     spectrogram = rng.standard_normal((BATCH, BINS, FRAMES)).cumsum(axis=2).astype(np.float32) / 5
     noise = rng.standard_normal((BATCH, LATENT)).astype(np.float32)
-    ours = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(spectrogram), jnp.asarray(noise))
+    draws = still(BATCH, model.config)._replace(noise=jnp.asarray(noise))
+    ours = jax.eval_shape(model.init, jax.random.key(0), *(jnp.asarray(spectrogram),) * 2, draws)
     assert jax.tree.map(np.shape, variables_of(twin)) == jax.tree.map(np.shape, ours)
-    return twin, model, jnp.asarray(spectrogram), jnp.asarray(noise)
+    return twin, model, jnp.asarray(spectrogram), draws
 
 
 def as_tensor(array: jax.Array):
@@ -97,13 +98,13 @@ def close(ours, theirs) -> None:
 def test_forward_pass_equals_torchs(twins, train):
     import torch
 
-    twin, model, spectrogram, noise = twins
+    twin, model, spectrogram, draws = twins
     variables = variables_of(twin)
     twin.train(train)
     with torch.no_grad():
-        mean, logvar, reconstruction = twin(as_tensor(spectrogram)[:, None], as_tensor(noise))
+        mean, logvar, reconstruction = twin(as_tensor(spectrogram)[:, None], as_tensor(draws.noise))
     output, _ = jax.jit(
-        lambda variables: model.apply(variables, spectrogram, noise, train=train, mutable=["batch_stats"])
+        lambda variables: model.apply(variables, spectrogram, spectrogram, draws, train=train, mutable=["batch_stats"])
     )(variables)
     close(output.posterior.mean, mean)
     close(output.posterior.logvar, logvar)
@@ -115,15 +116,15 @@ def test_training_step_equals_torchs(twins):
 
     from analysis.benchmark import torch_seed
 
-    twin, model, spectrogram, noise = twins
+    twin, model, spectrogram, draws = twins
     before = variables_of(twin)
     optimizer = torch.optim.Adam(twin.parameters(), lr=5e-4)
-    loss = torch_seed.train_step(twin, optimizer, as_tensor(spectrogram)[:, None], as_tensor(noise), BETA)
+    loss = torch_seed.train_step(twin, optimizer, as_tensor(spectrogram)[:, None], as_tensor(draws.noise), BETA)
     after = variables_of(twin)
 
     def loss_fn(params):
         variables = {"params": params, "batch_stats": before["batch_stats"]}
-        output, updated = model.apply(variables, spectrogram, noise, train=True, mutable=["batch_stats"])
+        output, updated = model.apply(variables, spectrogram, spectrogram, draws, train=True, mutable=["batch_stats"])
         kl = jnp.sum(losses.kl_per_dimension(output.posterior), axis=1)
         error = losses.mean_squared(spectrogram, output.reconstruction)
         return jnp.mean(error + BETA * kl), updated["batch_stats"]

@@ -1,4 +1,4 @@
-"""The backbones: sizes, gradients, independence of the clips, and that each can learn."""
+"""The networks: sizes, gradients, what depends on what, from whose latents a clip is decoded, that each can learn."""
 
 import functools
 
@@ -8,53 +8,80 @@ import numpy as np
 import optax
 import pytest
 
+from jaxvae import vae
 from jaxvae.config import Model
-from jaxvae.vae import VAE, transposed_convolution
+from jaxvae.vae import VAE, still
 
 BACKBONES = ("seed", "convolution", "patch", "filterbank")
 # Small programs run once: compiling them well takes longer than running them badly.
 quick_jit = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 )
-BINS, FRAMES, LATENT = 20, 18, 8  # neither 16 m nor 16 m + 1: every backbone has to extend and to cut
+BINS, FRAMES, LATENT, CONTENT = 20, 18, 8, 6  # neither 16 m nor 16 m + 1: every backbone has to extend and to cut
+SPLIT = VAE(Model("patch", LATENT, CONTENT), parameters=(3, 1))
+
+
+def plain(backbone: str) -> VAE:
+    return VAE(Model(backbone, LATENT, content_dim=0))
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
-def shapes(model: Model, bins: int, frames: int):
-    """Shapes of the variables and of what comes out for three clips; nothing is compiled or computed."""
-    arguments = jnp.zeros((3, bins, frames)), jnp.zeros((3, model.latent_dim))
-    output, variables = jax.eval_shape(lambda key: VAE(model).init_with_output(key, *arguments), jax.random.key(0))
-    return output, variables
+WET, DRY = normal(1, 4, BINS, FRAMES), normal(5, 4, BINS, FRAMES)
 
 
-def parameters(model: Model, bins: int, frames: int) -> int:
+def noisy(model: VAE) -> vae.Draws:
+    """Draws with noise, everything else off."""
+    noise = normal(2, 4, LATENT), normal(3, 4, model.config.content_dim)
+    return still(4, model.config)._replace(noise=noise[0], content_noise=noise[1])
+
+
+def shapes(model: VAE, bins: int, frames: int):
+    """Shapes of the variables and of what comes out for a block; nothing is compiled or computed."""
+    arguments = *(jnp.zeros((4, bins, frames)),) * 2, still(4, model.config)
+    return jax.eval_shape(lambda key: model.init_with_output(key, *arguments), jax.random.key(0))
+
+
+def size(model: VAE, bins: int, frames: int) -> int:
+    """Number of weights."""
     return sum(leaf.size for leaf in jax.tree.leaves(shapes(model, bins, frames)[1]["params"]))
 
 
 @functools.cache
-def initial(backbone: str):
-    """Fresh variables, and what they make of three clips."""
-    arguments = normal(1, 3, BINS, FRAMES), normal(2, 3, LATENT)
-    model = VAE(Model(backbone, LATENT))
-    return quick_jit(lambda key: model.init_with_output(key, *arguments))(jax.random.key(0))
+def initial(model: VAE):
+    """Fresh variables."""
+    return quick_jit(lambda key: model.init(key, WET, DRY, noisy(model)))(jax.random.key(0))
 
 
 @functools.cache
-def make_step(backbone: str):
-    """One step of Adam on the squared error: variables, optimiser's state, spectrogram, noise to the same and more."""
-    model, adam = VAE(Model(backbone, LATENT)), optax.adam(3e-3)
+def forward(model: VAE):
+    return quick_jit(lambda wet, dry, draws: model.apply(initial(model), wet, dry, draws))
 
-    def loss(params, fixed, spectrogram, noise):
-        output, _ = model.apply({"params": params, **fixed}, spectrogram, noise, train=True, mutable=["batch_stats"])
-        error = jnp.mean((spectrogram - output.reconstruction) ** 2)
-        return error * jnp.exp(-2 * output.log_std) + output.log_std, (output, error)
 
-    def step(variables, opt_state, spectrogram, noise):
+@functools.cache
+def decode(model: VAE):
+    def decoded(network: VAE, z: jax.Array) -> jax.Array:
+        return network.decoder(z, z.shape[1], BINS, FRAMES, False)
+
+    return quick_jit(lambda z: model.apply(initial(model), z, method=decoded))
+
+
+@functools.cache
+def make_step(model: VAE):
+    """One step of Adam on the squared error: variables, optimiser's state, spectrogram, draws to the same and more."""
+    adam = optax.adam(3e-3)
+
+    def loss(params, fixed, wet, draws):
+        output, _ = model.apply({"params": params, **fixed}, wet, DRY, draws, train=True, mutable=["batch_stats"])
+        error = jnp.mean((wet - output.reconstruction) ** 2)
+        read = sum(jnp.sum(logits**2) for logits in output.reading)
+        return error * jnp.exp(-2 * output.log_std) + output.log_std + 1e-3 * read, (output, error)
+
+    def step(variables, opt_state, wet, draws):
         fixed = {name: value for name, value in variables.items() if name != "params"}
-        gradient, (output, error) = jax.grad(loss, has_aux=True)(variables["params"], fixed, spectrogram, noise)
+        gradient, (output, error) = jax.grad(loss, has_aux=True)(variables["params"], fixed, wet, draws)
         updates, opt_state = adam.update(gradient, opt_state)
         return (
             {"params": optax.apply_updates(variables["params"], updates), **fixed},
@@ -64,110 +91,187 @@ def make_step(backbone: str):
             error,
         )
 
-    variables = initial(backbone)[1]
+    variables = initial(model)
     return variables, adam.init(variables["params"]), quick_jit(step)
 
 
-def outputs(backbone: str, spectrogram: jax.Array):
-    """Output of a fresh network as in training, for three clips."""
-    variables, opt_state, step = make_step(backbone)
-    return step(variables, opt_state, spectrogram, normal(2, 3, LATENT))[3]
+def outputs(model: VAE, wet: jax.Array) -> vae.Output:
+    """Output of a fresh network as in training."""
+    variables, opt_state, step = make_step(model)
+    return step(variables, opt_state, wet, noisy(model))[3]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("size", [(128, 129), (129, 129), (1_025, 33), (64, 7), (1, 1), (17, 100)])
 def test_reconstruction_has_the_size_of_the_spectrogram(backbone, size):
-    output, variables = shapes(Model(backbone, latent_dim=5), *size)
-    assert output.reconstruction.shape == (3, *size)
-    assert output.posterior.mean.shape == output.posterior.logvar.shape == output.z.shape == (3, 5)
+    output, variables = shapes(VAE(Model(backbone, latent_dim=5, content_dim=3), (2, 7)), *size)
+    assert output.reconstruction.shape == (4, *size)
+    assert output.posterior.mean.shape == output.posterior.logvar.shape == (4, 5)
+    assert output.content.mean.shape == output.content.logvar.shape == (4, 3)
+    assert output.reading.effect.shape == (4, 2) and output.reading.settings.shape[:3] == (4, 2, 7)
     assert ("batch_stats" in variables) == (backbone == "seed")
 
 
 def test_seeds_network_has_the_published_number_of_parameters():
     log_std = 1
-    assert parameters(Model("seed", latent_dim=128), 2_049, 129) - log_std == pytest.approx(14.33e6, abs=0.005e6)
+    assert size(VAE(Model("seed", 128, 0)), 2_049, 129) - log_std == pytest.approx(14.33e6, abs=0.005e6)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES[1:])
 def test_backbones_have_one_to_three_million_parameters_and_grow_with_width(backbone):
-    assert 1e6 < parameters(Model(backbone), 128, 129) < 3e6
-    assert parameters(Model(backbone, width=2), 128, 129) > 1.5 * parameters(Model(backbone), 128, 129)
+    narrow, wide = (size(VAE(Model(backbone, 128, 0, width=width)), 128, 129) for width in (1, 2))
+    assert 1e6 < narrow < 3e6 and wide > 1.5 * narrow
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_posterior_starts_close_to_the_prior(backbone):
-    posterior = initial(backbone)[0].posterior
-    assert 0 < np.abs(posterior.mean).max() < 0.6
-    assert 0 < np.abs(posterior.logvar).max() < 0.6
+def test_plain_network_has_one_latent_and_never_hears_the_dry_clip():
+    model = plain("filterbank")
+    output = forward(model)(WET, DRY, noisy(model))
+    assert output.content.mean.shape == output.content.logvar.shape == (4, 0)
+    assert set(initial(model)["params"]) == {"encoder", "decoder", "log_std"}
+    everything = noisy(model)._replace(
+        dry_known=jnp.ones(4), swap_effect=jnp.ones(4, bool), swap_content=jnp.ones(4, bool)
+    )
+    for first, second in zip(output, forward(model)(WET, -DRY, everything), strict=True):
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), first, second)
 
 
-def test_z_is_the_posterior_mean_plus_noise_in_standard_deviations():
-    output = initial("filterbank")[0]
-    deviation = (output.z - output.posterior.mean) / jnp.sqrt(jnp.exp(output.posterior.logvar))
-    np.testing.assert_allclose(deviation, normal(2, 3, LATENT), rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("model", [*map(plain, BACKBONES), SPLIT], ids=lambda model: model.config.backbone)
+def test_posteriors_start_close_to_the_prior(model):
+    output = outputs(model, WET)
+    for part in (*output.posterior, *output.content):
+        assert part.size == 0 or 0 < np.abs(part).max() < 0.6
 
 
-def test_encode_and_decode_are_the_halves_of_the_whole():
-    output, variables = initial("filterbank")
-    model = VAE(Model("filterbank", LATENT))
-    posterior = quick_jit(functools.partial(model.apply, method="encode"))(variables, normal(1, 3, BINS, FRAMES))
-    decoded = quick_jit(lambda z: model.apply(variables, z, BINS, FRAMES, method="decode"))(output.z)
-    np.testing.assert_allclose(posterior.mean, output.posterior.mean, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(decoded, output.reconstruction, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("model", [plain("filterbank"), SPLIT], ids=["plain", "split"])
+def test_reconstruction_is_decoded_from_the_means_plus_noise_in_standard_deviations(model):
+    draws = noisy(model)
+    output = forward(model)(WET, DRY, draws)
+    content, effect = (
+        part.mean + np.sqrt(np.exp(part.logvar)) * noise
+        for part, noise in ((output.content, draws.content_noise), (output.posterior, draws.noise))
+    )
+    decoded = decode(model)(np.concatenate([content, effect], axis=1))
+    np.testing.assert_allclose(output.reconstruction, decoded, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [plain("filterbank"), SPLIT], ids=["plain", "split"])
+def test_methods_are_the_parts_of_the_whole(model):
+    variables = initial(model)
+    output = forward(model)(WET, DRY, still(4, model.config))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+
+    def of(method: str, *arguments: jax.Array):
+        return quick_jit(functools.partial(model.apply, method=method))(variables, *arguments)
+
+    jax.tree.map(close, of("encode", WET, DRY, jnp.zeros(4)), output.posterior)
+    jax.tree.map(close, of("content", WET), output.content)
+    jax.tree.map(close, of("read", output.posterior.mean), output.reading)
+    close(of("reconstruct", WET[:3]), output.reconstruction[:3])  # no whole block
 
 
 @pytest.mark.parametrize("backbone", BACKBONES[1:])
-def test_a_clip_does_not_depend_on_its_neighbours(backbone):
-    spectrogram = normal(1, 3, BINS, FRAMES)
-    before, after = outputs(backbone, spectrogram), outputs(backbone, spectrogram.at[1:].multiply(10.0))
-    np.testing.assert_allclose(before.z[0], after.z[0], rtol=1e-5, atol=1e-6)
+def test_a_clip_of_a_plain_network_does_not_depend_on_its_neighbours(backbone):
+    before, after = (outputs(plain(backbone), wet) for wet in (WET, WET.at[1:].multiply(10.0)))
+    np.testing.assert_allclose(before.posterior.mean[0], after.posterior.mean[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(before.reconstruction[0], after.reconstruction[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dry_known", [0.0, 1.0])
+def test_a_clip_of_a_split_network_depends_on_its_neighbours_by_swaps_only(dry_known):
+    draws = noisy(SPLIT)._replace(dry_known=jnp.full(4, dry_known))
+    others = WET.at[1:].multiply(3.0), DRY.at[1:].multiply(3.0)
+    before, after = forward(SPLIT)(WET, DRY, draws), forward(SPLIT)(*others, draws)
+    for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        if one.ndim:
+            np.testing.assert_allclose(one[0], other[0], rtol=1e-4, atol=1e-5)
+    swapped = draws._replace(swap_effect=jnp.ones(4, bool))
+    before, after = forward(SPLIT)(WET, DRY, swapped), forward(SPLIT)(*others, swapped)
+    np.testing.assert_allclose(before.posterior.mean[0], after.posterior.mean[0], rtol=1e-4, atol=1e-5)
+    assert np.abs(before.reconstruction[0] - after.reconstruction[0]).max() > 1e-4
+
+
+def test_exchange_takes_the_latent_of_the_same_setting_or_of_the_same_content():
+    """A latent vector that says where it comes from: block, content, setting."""
+    clips = np.arange(12)
+    origin = np.stack([clips // 4, clips // 2 % 2, clips % 2], axis=1).astype(np.float32)
+    chosen = np.random.default_rng(0).random(12) < 0.5
+    for axis in (1, 2):
+        expected = origin.copy()
+        expected[chosen, axis] = 1 - origin[chosen, axis]
+        exchanged = vae._exchange(jnp.asarray(origin), jnp.asarray(chosen), axis)
+        np.testing.assert_array_equal(exchanged, expected)
+
+
+def test_swapped_clip_is_decoded_from_its_effect_in_another_content_and_its_content_at_another_setting():
+    output = forward(SPLIT)(WET, DRY, still(4, SPLIT.config))
+    effect_chosen, content_chosen = np.array([[1, 0, 1, 0], [1, 1, 0, 0]], bool)
+    swapped = still(4, SPLIT.config)._replace(
+        swap_effect=jnp.asarray(effect_chosen), swap_content=jnp.asarray(content_chosen)
+    )
+    content = output.content.mean[np.array([1, 0, 2, 3])]  # clips 0 and 1 take each other's
+    effect = output.posterior.mean[np.array([2, 1, 0, 3])]  # clips 0 and 2 take each other's
+    decoded = decode(SPLIT)(jnp.concatenate([content, effect], axis=1))
+    np.testing.assert_allclose(forward(SPLIT)(WET, DRY, swapped).reconstruction, decoded, rtol=1e-4, atol=1e-5)
+
+
+def test_effect_depends_on_the_dry_clip_where_it_is_known_and_only_there():
+    draws = noisy(SPLIT)._replace(dry_known=jnp.array([0.0, 1.0, 0.0, 1.0]))
+    first, second = (forward(SPLIT)(WET, dry, draws) for dry in (DRY, 2.0 * DRY + 1.0))
+    moved = [
+        np.abs(one - other).max(axis=1)
+        for one, other in zip(
+            (*first.posterior, first.reading.effect), (*second.posterior, second.reading.effect), strict=True
+        )
+    ]
+    for difference in moved:
+        assert (difference[::2] == 0).all() and (difference[1::2] > 1e-4).all()
+    jax.tree.map(np.testing.assert_array_equal, first.content, second.content)
+    unchanged = forward(SPLIT)(WET, WET, draws).posterior.mean  # as if nothing had been done to the clip
+    blind = forward(SPLIT)(WET, WET, noisy(SPLIT)).posterior.mean
+    assert (np.abs(unchanged - blind).max(axis=1)[1::2] > 1e-4).all()  # is not as if the dry clip were unknown
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_embedding_hears_how_far_an_echo_is(backbone):
-    """Clips of the same frames in another order: an impulse, and its echo after 4, 9 and 14 frames."""
-    clips = np.zeros((3, BINS, FRAMES), np.float32)
+    """Clips of the same frames in another order: an impulse, and its echo after 3, 6, 9 and 14 frames."""
+    clips = np.zeros((4, BINS, FRAMES), np.float32)
     clips[:, :, 2] = 3.0
-    for clip, delay in enumerate((4, 9, 14)):
+    for clip, delay in enumerate((3, 6, 9, 14)):
         clips[clip, :, 2 + delay] = 2.0
-    mean = outputs(backbone, jnp.asarray(clips)).posterior.mean
+    mean = outputs(plain(backbone), jnp.asarray(clips)).posterior.mean
     assert np.std(mean, axis=0).mean() > 0.1 * np.abs(mean).mean()
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_gradient_reaches_every_weight_and_training_fits_a_batch(backbone):
-    spectrogram, noise = normal(1, 3, BINS, 1) + normal(2, 3, 1, FRAMES), jnp.zeros((3, LATENT))
-    variables, opt_state, step = make_step(backbone)
-    variables, opt_state, gradient, _, first = step(variables, opt_state, spectrogram, noise)
-    gradient["encoder"].pop("logvar")  # without noise, nothing depends on it
-    still = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path(gradient) if not np.any(leaf)]
-    assert not still
+@pytest.mark.parametrize("model", [*map(plain, BACKBONES), SPLIT], ids=lambda model: model.config.backbone)
+def test_gradient_reaches_every_weight_and_training_fits_a_batch(model):
+    wet = normal(1, 4, BINS, 1) + normal(2, 4, 1, FRAMES)
+    draws = still(4, model.config)._replace(dry_known=jnp.array([1.0, 0.0, 1.0, 0.0]))
+    variables, opt_state, step = make_step(model)
+    variables, opt_state, gradient, _, first = step(variables, opt_state, wet, draws)
+    for encoder in ("encoder", "effect_encoder", "content_encoder"):
+        gradient.get(encoder, {}).pop("logvar", None)  # without noise, nothing depends on it
+    idle = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path(gradient) if not np.any(leaf)]
+    assert not idle
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     for _ in range(60):
-        variables, opt_state, _, _, last = step(variables, opt_state, spectrogram, noise)
+        variables, opt_state, _, _, last = step(variables, opt_state, wet, draws)
     assert float(last) < 0.2 * float(first)
 
 
-def test_transposed_convolution_is_the_adjoint_and_has_the_gradient_of_autodiff():
-    x, kernel, weights = normal(1, 2, 5, 4, 6), normal(2, 3, 3, 7, 6), normal(3, 2, 9, 7, 7)
-    layout = ("NHWC", "HWIO", "NHWC")
+def test_draws_choose_as_many_clips_as_they_are_told():
+    config, key = SPLIT.config, jax.random.key(0)
+    never, always = (vae.draw(key, 4_000, config, dry_share=share, swap=share) for share in (0.0, 1.0))
+    assert not any(np.any(chosen) for chosen in never[2:]) and all(np.all(chosen) for chosen in always[2:])
+    draws = vae.draw(key, 4_000, config, dry_share=0.2, swap=0.7)
+    share = [float(jnp.mean(chosen)) for chosen in draws[2:]]
+    np.testing.assert_allclose(share, [0.2, 0.7, 0.7], atol=5 * np.sqrt(0.25 / 4_000))
+    together = np.corrcoef(np.array(draws[2:], float))[np.triu_indices(3, 1)]
+    assert np.abs(together).max() < 5 / np.sqrt(4_000)  # one choice says nothing of another
+    for noise in draws[:2]:
+        assert abs(float(noise.mean())) < 0.05 and float(noise.std()) == pytest.approx(1.0, abs=0.05)
 
-    def convolution(y):
-        return jax.lax.conv_general_dilated(y, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
 
-    def plain(x, kernel):
-        return jax.lax.conv_transpose(
-            x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout, transpose_kernel=True
-        )
-
-    adjoint = np.vdot(weights, quick_jit(transposed_convolution)(x, kernel))
-    np.testing.assert_allclose(adjoint, np.vdot(quick_jit(convolution)(weights), x), rtol=1e-4)
-    ours, autodiff = (
-        quick_jit(jax.grad(lambda *arguments, function=function: jnp.sum(weights * function(*arguments)), (0, 1)))(
-            x, kernel
-        )
-        for function in (transposed_convolution, plain)
-    )
-    for one, other in zip(ours, autodiff, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+def test_noise_of_fewer_dimensions_is_the_first_of_more():
+    few, many = (vae.draw(jax.random.key(0), 4, Model(latent_dim=width), 0.5, 0.5) for width in (32, 64))
+    np.testing.assert_array_equal(many.noise[:, :32], few.noise)
+    jax.tree.map(np.testing.assert_array_equal, many[1:], few[1:])

@@ -1,4 +1,4 @@
-"""Backbones at equal training time: what each makes of the same minutes on this machine.
+"""Backbones at equal training time: what a plain VAE of each makes of the same minutes on this machine.
 
     python -m analysis.benchmark.backbones configs/mda_six.py --minutes 5
 
@@ -88,6 +88,9 @@ def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict
 def main(options: Options) -> None:
     """Train each, print the table and write table.json."""
     base = config.load(options.config)
+    # Neither heads nor pairs: what is compared is what the spectrograms alone teach a backbone.
+    alone = dataclasses.replace(base.objective, effect_weight=0.0, settings_weight=0.0, contrastive_weight=0.0)
+    base = dataclasses.replace(base, model=dataclasses.replace(base.model, content_dim=0), objective=alone)
     data = dataset.render(base)
     rate = base.audio.sample_rate
     clips = {

@@ -1,4 +1,4 @@
-"""Training throughput of every backbone and of the seed's network in PyTorch, interleaved in one run.
+"""Training throughput of a plain VAE of every backbone and of the seed's network in PyTorch, interleaved in one run.
 
 python -m analysis.benchmark.network [--calls 20] [--batch-size 48] [--bins 128] [--frames 129]
 
@@ -17,12 +17,14 @@ from collections.abc import Callable
 from typing import NamedTuple, get_args, get_type_hints
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 
 from analysis.benchmark import torch_seed
 from jaxvae import train_state
 from jaxvae.config import Experiment, Model
+from jaxvae.feed import Examples
 from jaxvae.optimizer import hyperparams
 from jaxvae.vae import VAE
 from jaxvae.vae_steps import train_step
@@ -41,10 +43,11 @@ class Timing(NamedTuple):
 
 def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Callable[[], None], int]:
     """One training step of a backbone, as a function without arguments, and its number of parameters."""
-    experiment = Experiment("benchmark", model=Model(backbone))
+    experiment = Experiment("benchmark", model=Model(backbone, content_dim=0))
     model, numbers = VAE(experiment.model), hyperparams(experiment)
     state = train_state.create(numbers, model, bins, frames)
-    spectrogram = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
+    wet = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
+    examples = Examples(wet, wet, jnp.zeros(batch_size, jnp.int32), jnp.zeros((batch_size, 1)))
     step = jax.jit(
         functools.partial(train_step, model=model, objective=experiment.objective),
         donate_argnums=0,
@@ -52,7 +55,7 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
 
     def call() -> None:
         nonlocal state
-        state, metrics = step(state, numbers, spectrogram)
+        state, metrics = step(state, numbers, examples)
         jax.block_until_ready((state.params, metrics))
 
     return call, sum(leaf.size for leaf in jax.tree.leaves(state.params))

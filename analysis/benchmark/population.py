@@ -23,9 +23,12 @@ import tyro
 
 from jaxvae import population, train_state
 from jaxvae.config import Execution, Experiment, Model, Train
+from jaxvae.feed import Examples
 from jaxvae.optimizer import hyperparams
 from jaxvae.vae import VAE
 from jaxvae.vae_steps import train_steps
+
+PARAMETERS = (4,) * 6  # of each effect that the heads read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,25 +57,25 @@ class Row(NamedTuple):
     call: Callable[[], None]
 
 
-def make(experiment: Experiment, members: int, at_once: int, steps: int, spectrogram: np.ndarray) -> Row:
+def make(experiment: Experiment, members: int, at_once: int, steps: int, batch_size: int) -> Row:
     """The compiled training steps of a population on one device."""
-    mesh = population.make_mesh(members, len(spectrogram), Execution(devices=1))
-    network = VAE(experiment.model)
+    mesh = population.make_mesh(members, batch_size, Execution(devices=1))
+    network = VAE(experiment.model, PARAMETERS)
     create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
     numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
     numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
     numbers, running = population.place((numbers, np.ones(members, bool)), mesh, population.MEMBERS)
     state = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)(numbers)
-    spectrograms = population.place(np.broadcast_to(spectrogram, (steps, *spectrogram.shape)), mesh, population.SHARED)
+    batches = population.place(_examples(experiment, steps, batch_size), mesh, population.SHARED)
     function = functools.partial(train_steps, model=network, objective=experiment.objective)
     jitted = jax.jit(population.over_members(function, mesh, at_once, mapped=3), donate_argnums=0)
     began = time.perf_counter()
-    compiled = jitted.lower(state, numbers, running, spectrograms).compile()
+    compiled = jitted.lower(state, numbers, running, batches).compile()
     seconds = time.perf_counter() - began
 
     def call() -> None:
         nonlocal state
-        state, metrics = compiled(state, numbers, running, spectrograms)
+        state, metrics = compiled(state, numbers, running, batches)
         jax.block_until_ready((state, metrics))
 
     mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
@@ -80,14 +83,22 @@ def make(experiment: Experiment, members: int, at_once: int, steps: int, spectro
     return Row(mode, members, steps, seconds, compiled.memory_analysis().temp_size_in_bytes, size, call)
 
 
+def _examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
+    """Noise of as many steps."""
+    rng, shape = np.random.default_rng(0), (steps, batch_size)
+    wet, dry = rng.standard_normal((2, *shape, experiment.bins, experiment.frames), np.float32)
+    effect = rng.integers(len(PARAMETERS), size=shape, dtype=np.int32)
+    return Examples(wet, dry, effect, rng.random((*shape, max(PARAMETERS)), np.float32))
+
+
 def operations(experiment: Experiment, batch_size: int) -> float:
     """Floating-point operations of one step of one model, as the compiler counts them."""
-    network = VAE(experiment.model)
+    network = VAE(experiment.model, PARAMETERS)
     create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
     numbers = hyperparams(experiment)
-    shape = jax.ShapeDtypeStruct((1, batch_size, experiment.bins, experiment.frames), jnp.float32)
+    batches = _examples(experiment, 1, batch_size)
     step = jax.jit(functools.partial(train_steps, model=network, objective=experiment.objective))
-    lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), shape)
+    lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), batches)
     return lowered.cost_analysis()["flops"]
 
 
@@ -141,18 +152,17 @@ def table(rows: list[Row], seconds: list[float], batch_size: int, flops: float, 
 def main(options: Options) -> None:
     """Compile, time and print."""
     experiment = Experiment("benchmark", model=dataclasses.replace(Model(), backbone=options.backbone))
-    shape = options.batch_size, experiment.bins, experiment.frames
-    spectrogram = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    rows = [make(experiment, 1, 1, steps, spectrogram) for steps in sorted({1, 5, options.steps})]
+    rows = [make(experiment, 1, 1, steps, options.batch_size) for steps in sorted({1, 5, options.steps})]
     for members in sorted(set(options.members) - {1}):
         for at_once in sorted({1, min(4, members), members}):
-            rows.append(make(experiment, members, at_once, options.steps, spectrogram))
+            rows.append(make(experiment, members, at_once, options.steps, options.batch_size))
     seconds = measure(rows, options.calls)
     device, most = jax.devices()[0], ceiling()
     print(
-        f"{options.backbone}, batch {shape[0]}, spectrogram {shape[1]} x {shape[2]}, latent "
-        f"{experiment.model.latent_dim}; jax {jax.__version__} on {device.platform} ({device.device_kind}), ceiling "
-        f"{most / 1e9:.0f} GFLOP/s; Python {platform.python_version()}, {os.cpu_count()} cores"
+        f"{options.backbone}, batch {options.batch_size}, spectrogram {experiment.bins} x {experiment.frames}, "
+        f"latent {experiment.model.latent_dim} + {experiment.model.content_dim}; jax {jax.__version__} on "
+        f"{device.platform} ({device.device_kind}), ceiling {most / 1e9:.0f} GFLOP/s; "
+        f"Python {platform.python_version()}, {os.cpu_count()} cores"
     )
     print(table(rows, seconds, options.batch_size, operations(experiment, options.batch_size), most))
 

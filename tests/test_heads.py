@@ -1,0 +1,55 @@
+"""Heads: what they give are probabilities, and they learn what the latent holds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxvae import losses
+from jaxvae.heads import BINS, Heads, Reading, probabilities
+
+PARAMETERS, LATENT = (3, 1), 8
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
+
+
+def test_probabilities_are_positive_and_sum_to_one():
+    mean = 10.0 * normal(0, 4, LATENT)
+    reading, _ = Heads(PARAMETERS).init_with_output(jax.random.key(0), mean, LATENT)
+    assert reading.effect.shape == (4, 2) and reading.settings.shape == (4, 2, 3, BINS)
+    for logits, part in zip(reading, probabilities(reading), strict=True):
+        assert (part > 0).all()
+        np.testing.assert_allclose(part.sum(axis=-1), 1.0, rtol=1e-5)
+        np.testing.assert_array_equal(np.argmax(part, axis=-1), np.argmax(logits, axis=-1))
+    for part in probabilities(Reading(jnp.zeros((4, 2)), jnp.zeros((4, 2, 3, BINS)))):
+        np.testing.assert_allclose(part, 1 / part.shape[-1], rtol=1e-5)
+
+
+def test_network_without_effects_has_no_heads():
+    reading, variables = Heads(()).init_with_output(jax.random.key(0), normal(0, 4, LATENT), LATENT)
+    assert not variables and reading.effect.size == reading.settings.size == 0
+
+
+def test_heads_learn_a_block_better_than_any_guess():
+    heads, mean, adam = Heads(PARAMETERS), normal(0, 4, LATENT), optax.adam(1e-2)
+    effect = jnp.array([0, 1, 0, 1])
+    normalized = jnp.tile(jnp.array([[0.2, 0.7, 0.93], [0.4, jnp.nan, jnp.nan]]), (2, 1))
+
+    def nll(params):
+        reading = heads.apply(params, mean, LATENT)
+        return losses.effect_nll(reading, effect).mean(), losses.settings_nll(reading, effect, normalized).mean()
+
+    @jax.jit
+    def step(params, opt_state):
+        gradient = jax.grad(lambda params: sum(nll(params)))(params)
+        updates, opt_state = adam.update(gradient, opt_state)
+        return optax.apply_updates(params, updates), opt_state
+
+    params = heads.init(jax.random.key(0), mean, LATENT)
+    opt_state = adam.init(params)
+    for _ in range(40):
+        params, opt_state = step(params, opt_state)
+    of_effect, of_settings = map(float, nll(params))
+    assert of_effect < 0.2 * np.log(2) and of_settings < -2.0  # guesses: log 2, and 0

@@ -1,0 +1,154 @@
+"""A training step: what it depends on, that a weight of 0 removes a term, and that a batch is learned."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvae import losses, train_state, vae_steps
+from jaxvae.config import Beta, Experiment, Model, Objective, Train
+from jaxvae.feed import Examples
+from jaxvae.optimizer import hyperparams
+from jaxvae.vae import VAE, draw, still
+
+BINS, FRAMES = 16, 8
+MODEL = VAE(Model(latent_dim=8, content_dim=4), parameters=(3, 1))
+OBJECTIVE = Objective(beta=Beta(schedule="constant"), effect_weight=30.0, settings_weight=20.0, contrastive_weight=10.0)
+quick_jit = functools.partial(jax.jit, compiler_options=train_state.RUN_ONCE)
+
+
+def numbers(**changes: float):
+    train = Train(warmup_steps=0, learning_rate=3e-3, steps=1_000)
+    return hyperparams(Experiment("steps", objective=dataclasses.replace(OBJECTIVE, **changes), train=train))._replace(
+        latent_dim=jnp.asarray(8)
+    )
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Two blocks of noise, whose settings are heard as a line in the spectrogram."""
+    rng = np.random.default_rng(0)
+    effect = np.array([0, 1, 0, 1, 1, 1, 1, 1], np.int32)
+    normalized = np.array(
+        [[0.2, 0.5, 0.9], [0.3, np.nan, np.nan]] * 2 + [[0.8, *[np.nan] * 2], [0.5, *[np.nan] * 2]] * 2
+    )
+    dry = rng.normal(size=(8, BINS, FRAMES)).astype(np.float32)
+    wet = dry.copy()
+    for clip in range(8):
+        wet[clip, effect[clip] + int(10 * normalized[clip, 0])] += 3.0
+    return Examples(wet, dry, effect, normalized.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def state():
+    create = functools.partial(train_state.create, model=MODEL, bins=BINS, frames=FRAMES)
+    return quick_jit(create)(numbers())
+
+
+@pytest.fixture(scope="module")
+def step():
+    return quick_jit(functools.partial(vae_steps.train_step, model=MODEL, objective=OBJECTIVE))
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    return quick_jit(functools.partial(vae_steps.eval_step, model=MODEL))
+
+
+def equal(first, second) -> bool:
+    """Whether two trees of arrays are the same bit by bit."""
+    return all(jax.tree.leaves(jax.tree.map(np.array_equal, first, second)))
+
+
+@pytest.mark.parametrize("weight", ["effect_weight", "settings_weight", "contrastive_weight"])
+def test_weight_of_zero_removes_the_term_from_the_gradient_of_the_encoder(state, step, examples, weight):
+    """Two steps that differ only in what the term compares with."""
+    other, also = examples, {}
+    match weight:
+        case "effect_weight":  # settings are of an effect: without their weight, nothing else depends on it
+            other, also = examples._replace(effect=1 - examples.effect), {"settings_weight": 0.0}
+        case "settings_weight":
+            other = examples._replace(normalized=1 - examples.normalized)
+        case "contrastive_weight":
+            also = {"temperature": 1.0}
+    for value, same in ((0.0, True), (30.0, False)):
+        first = step(state, numbers(**{**also, "temperature": 0.1, weight: value}), examples)[0]
+        second = step(state, numbers(**{**also, weight: value}), other)[0]
+        assert equal(first.params["effect_encoder"], second.params["effect_encoder"]) == same
+
+
+def test_loss_is_the_weighted_sum_of_its_terms(state, step, examples):
+    metrics = step(state, numbers(), examples)[1]
+    terms = {"effect_nll": 30.0, "settings_nll": 20.0, "contrastive": 10.0, "reconstruction": 1.0}
+    expected = sum(weight * metrics[name] for name, weight in terms.items())
+    expected += metrics["beta"] * (metrics["kl"] + metrics["content_kl"])
+    assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("dry_share", [0.0, 1.0])
+def test_no_clip_or_every_clip_is_dry_aware_at_the_ends_of_the_share(state, step, examples, dry_share):
+    taken, metrics = step(state, numbers(dry_share=dry_share), examples)
+    known = jnp.full(8, dry_share)
+    posterior = quick_jit(functools.partial(MODEL.apply, method="encode"))(
+        {"params": state.params}, examples.wet, examples.dry, known
+    )
+    kl = losses.kl_per_dimension(posterior).sum(axis=1).mean()
+    assert float(metrics["kl"]) == pytest.approx(float(kl), rel=1e-4)
+    other = step(state, numbers(dry_share=dry_share), examples._replace(dry=-examples.dry))[0]
+    assert equal(taken.params, other.params) == (dry_share == 0)
+
+
+@pytest.mark.parametrize("swap", [0.0, 1.0])
+def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(state, step, examples, swap):
+    """The error of a step is that of the same draws, with swaps set by hand."""
+    metrics = step(state, numbers(swap=swap), examples)[1]
+    draws = draw(jax.random.fold_in(state.key, 0), 8, MODEL.config, OBJECTIVE.dry_share, 0.5)
+    draws = draws._replace(swap_effect=jnp.full(8, swap == 1), swap_content=jnp.full(8, swap == 1))
+    output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, draws)
+    error = losses.mean_squared(examples.wet, output.reconstruction).mean()
+    assert float(metrics["mean_squared"]) == pytest.approx(float(error), rel=1e-5)
+
+
+def test_evaluation_reads_blind_and_dry_aware(state, evaluate, examples):
+    draws = draw(jax.random.key(1), 8, MODEL.config, dry_share=0.0, swap=0.0)
+    figures = evaluate(state.weights, numbers(), examples, draws)
+    for mode, known in (("blind", 0.0), ("dry_aware", 1.0)):
+        draws = still(8, MODEL.config)._replace(dry_known=jnp.full(8, known))
+        output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, draws)
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-4)
+        close(figures[f"{mode}/effect_nll"], losses.effect_nll(output.reading, examples.effect))
+        close(
+            figures[f"{mode}/settings_nll"],
+            losses.settings_nll(output.reading, examples.effect, jnp.asarray(examples.normalized)),
+        )
+        right = np.argmax(output.reading.effect, axis=1) == examples.effect
+        np.testing.assert_array_equal(figures[f"{mode}/accuracy"], right)
+    assert all(len(values) == 8 for values in figures.values())
+
+
+@pytest.mark.parametrize("parameters", [(), (3, 1)])
+def test_evaluation_of_a_plain_network_is_blind_and_without_heads_reads_nothing(examples, parameters):
+    model = VAE(Model(latent_dim=8, content_dim=0), parameters)
+    weights = jax.eval_shape(
+        functools.partial(train_state.create, model=model, bins=BINS, frames=FRAMES), numbers()
+    ).weights
+    evaluate = functools.partial(vae_steps.eval_step, model=model)
+    figures = jax.eval_shape(evaluate, weights, numbers(), examples, still(8, model.config))
+    read = {"blind/effect_nll", "blind/settings_nll", "blind/accuracy"} if parameters else set()
+    assert set(figures) == {"mean_squared", "kl", "content_kl", "mean"} | read
+
+
+def test_training_learns_to_read_a_batch_blind_and_dry_aware(state, evaluate, examples):
+    steps = quick_jit(functools.partial(vae_steps.train_steps, model=MODEL, objective=OBJECTIVE))
+    repeated = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (40, *leaf.shape)), examples)
+    trained, metrics = steps(state, numbers(), jnp.array(True), repeated)
+    assert not trained.diverged and int(trained.step) == 40
+    draws = draw(jax.random.key(1), 8, MODEL.config, dry_share=0.0, swap=0.0)
+    before, after = (evaluate(weights.weights, numbers(), examples, draws) for weights in (state, trained))
+    for mode in ("blind", "dry_aware"):
+        assert after[f"{mode}/effect_nll"].mean() < 0.5 * before[f"{mode}/effect_nll"].mean()
+        assert after[f"{mode}/settings_nll"].mean() < before[f"{mode}/settings_nll"].mean() - 1.0
+    assert metrics["contrastive"][-5:].mean() < 0.5 * metrics["contrastive"][:5].mean()
