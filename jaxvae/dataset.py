@@ -135,7 +135,8 @@ class Split:
             played = Variation(float(self.speed[index]), int(self.filter[index]))
             return clips.dry(self._prepared, int(self.start[index]), played, self._experiment)
 
-        return np.stack([dry(int(index)) for index in indices])
+        with ThreadPoolExecutor(effects.cores()) as threads:
+            return np.stack(list(threads.map(dry, indices.tolist())))
 
     def contents(self, indices: Int[np.ndarray, "content"]) -> Int16[np.ndarray, "content sample"]:
         """Dry clips of contents, of which clip i has number i // 2, at the peak and the 16 bits of wet clips."""
