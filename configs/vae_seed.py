@@ -11,6 +11,7 @@ import dataclasses
 
 from configs import mda_six
 from jaxvae.config import Beta, Model, Objective, Spectrogram
+from jaxvae.sweep import Sweep
 
 config = dataclasses.replace(
     mda_six.config,
@@ -18,15 +19,20 @@ config = dataclasses.replace(
     spectrogram=Spectrogram(
         n_fft=4_096, window_length=2_048, hop_length=1_024, scale="linear", compression="power", exponent=0.3
     ),
-    model=Model(backbone="seed", latent_dim=128),
+    model=Model(backbone="seed", latent_dim=128, content_dim=0),
     objective=Objective(
-        reconstruction="mean_squared", beta=Beta(schedule="seed", minimum=1e-4, maximum=1e-3, cycle_length=17)
+        reconstruction="mean_squared",
+        beta=Beta(schedule="seed", minimum=1e-4, maximum=1e-3, cycle_length=17),
+        elbo_weight=1.0,
+        effect_weight=0.0,
+        settings_weight=0.0,
+        contrastive_weight=0.0,
     ),
     train=dataclasses.replace(
         mda_six.config.train,
-        steps=4 * mda_six.config.train.steps,
+        steps=8 * mda_six.config.train.steps,
         batch_size=12,
-        validate_every=4 * mda_six.config.train.validate_every,
+        validate_every=8 * mda_six.config.train.validate_every,
         patience=0,
         epoch_clips=2_500,
         learning_rate=5e-4,
@@ -34,4 +40,5 @@ config = dataclasses.replace(
         weight_decay=0.0,
         gradient_norm=1e9,
     ),
+    sweep=Sweep(),
 )

@@ -211,6 +211,9 @@ class Objective:
     """Share of clips whose dry clip the effect's encoder may see."""
     elbo_weight: float = 0.001
     """Weight of the reconstruction and the KL divergences: thousands of nats a clip, its effect and settings a few."""
+    reading_noise: float = 1.0
+    """Share of the posterior's standard deviation that the heads are trained with: 0 reads the posterior mean; 1 a
+    sample, so that what they read has to be paid for in KL divergence (Alemi et al. 2017)."""
     effect_weight: float = 1.0
     """Weight of the effect's negative log-likelihood by the head on the posterior mean."""
     settings_weight: float = 1.0
@@ -228,7 +231,7 @@ class Objective:
     def __post_init__(self) -> None:
         for name in ("free_nats", "elbo_weight", "effect_weight", "settings_weight", "contrastive_weight"):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; use 0 or more")
-        for name in ("swap", "dry_share"):
+        for name in ("swap", "dry_share", "reading_noise"):
             _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
         _require(self.temperature > 0, f"temperature is {self.temperature}; use more than 0")
 

@@ -26,6 +26,7 @@ class Hyperparams(NamedTuple):
     free_nats: Float[Array, "*member"]
     swap: Float[Array, "*member"]
     dry_share: Float[Array, "*member"]
+    reading_noise: Float[Array, "*member"]
     elbo_weight: Float[Array, "*member"]
     effect_weight: Float[Array, "*member"]
     settings_weight: Float[Array, "*member"]
@@ -48,6 +49,7 @@ NUMBERS = (
     "objective.effect_weight",
     "objective.elbo_weight",
     "objective.free_nats",
+    "objective.reading_noise",
     "objective.settings_weight",
     "objective.swap",
     "objective.temperature",
@@ -82,6 +84,7 @@ def hyperparams(experiment: config.Experiment) -> Hyperparams:
         "free_nats": objective.free_nats,
         "swap": objective.swap,
         "dry_share": objective.dry_share,
+        "reading_noise": objective.reading_noise,
         "elbo_weight": objective.elbo_weight,
         "effect_weight": objective.effect_weight,
         "settings_weight": objective.settings_weight,

@@ -45,6 +45,8 @@ class Draws(NamedTuple):
     """Decode with the effect latent of the other content at the same setting."""
     swap_content: Bool[Array, "batch"]
     """Decode with the content latent of the same content at the other setting."""
+    reading_noise: Float[Array, "batch"]
+    """Share of the noise that the heads read."""
 
 
 class Output(NamedTuple):
@@ -83,7 +85,7 @@ class VAE(nn.Module):
         latent_dim: ArrayLike | None = None,
         train: bool = False,
     ) -> Output:
-        """Posteriors, what the heads read from the effect's mean, and the reconstruction from samples at `draws`.
+        """Posteriors, what the heads read from the effect latent, and the reconstruction, from samples at `draws`.
 
         With swaps, the reconstruction is still one of `wet`: all it is made from belongs to the same content at the
         same setting, but came from other clips. Of the latent dimensions the first `latent_dim` are in use; None
@@ -93,6 +95,7 @@ class VAE(nn.Module):
         used = latent_mask(self.config.latent_dim, latent_dim)
         posterior = Posterior(*(used * part for part in self.encode(wet, dry, draws.dry_known, train)))
         z = _sample(posterior, used * draws.noise)
+        reading = self.heads(posterior.mean + draws.reading_noise[:, None] * (z - posterior.mean), latent_dim)
         content = self.content(wet, train)
         if self.config.content_dim:
             z = _exchange(z, draws.swap_effect, axis=1)
@@ -100,7 +103,7 @@ class VAE(nn.Module):
             played = _exchange(_sample(content, draws.content_noise), draws.swap_content, axis=2)
             z = jnp.concatenate([played, z], axis=1)
         reconstruction = self.decoder(z, self.config.content_dim + latent_dim, *wet.shape[1:], train)
-        return Output(posterior, content, self.heads(posterior.mean, latent_dim), reconstruction, self.log_std)
+        return Output(posterior, content, reading, reconstruction, self.log_std)
 
     def encode(
         self,
@@ -150,7 +153,14 @@ def latent_mask(latent_dim: int, used: ArrayLike) -> Float[Array, "1 latent"]:
     return (jnp.arange(latent_dim) < used).astype(jnp.float32)[None]
 
 
-def draw(key: Key[Array, ""], batch: int, config: Model, dry_share: ArrayLike, swap: ArrayLike) -> Draws:
+def draw(
+    key: Key[Array, ""],
+    batch: int,
+    config: Model,
+    dry_share: ArrayLike = 0.0,
+    swap: ArrayLike = 0.0,
+    reading_noise: ArrayLike = 0.0,
+) -> Draws:
     """Random draws of a training step: how many clips are dry-aware, and how many are decoded from others' latents.
 
     Noise of fewer latent dimensions has the first columns of that of more.
@@ -162,6 +172,7 @@ def draw(key: Key[Array, ""], batch: int, config: Model, dry_share: ArrayLike, s
         jax.random.bernoulli(dry_known, dry_share, (batch,)).astype(jnp.float32),
         jax.random.bernoulli(swap_effect, swap, (batch,)),
         jax.random.bernoulli(swap_content, swap, (batch,)),
+        jnp.full(batch, reading_noise, jnp.float32),
     )
 
 
@@ -169,7 +180,7 @@ def still(batch: int, config: Model) -> Draws:
     """Draws without chance: posterior means, blind, every clip by itself."""
     never = jnp.zeros(batch, bool)
     noise, content_noise = jnp.zeros((batch, config.latent_dim)), jnp.zeros((batch, config.content_dim))
-    return Draws(noise, content_noise, jnp.zeros(batch), never, never)
+    return Draws(noise, content_noise, jnp.zeros(batch), never, never, jnp.zeros(batch))
 
 
 def narrow(params: Any, config: Model, latent_dim: int) -> Any:

@@ -31,7 +31,7 @@ def train_step(
     """
     batch, latent_dim = len(examples.wet), hyperparams.latent_dim
     key = jax.random.fold_in(state.key, state.step)
-    draws = draw(key, batch, model.config, hyperparams.dry_share, hyperparams.swap)
+    draws = draw(key, batch, model.config, hyperparams.dry_share, hyperparams.swap, hyperparams.reading_noise)
     beta_now = beta(state.step, hyperparams, objective.beta)
     free_nats = hyperparams.free_nats * latent_mask(model.config.latent_dim, latent_dim)[0]
 
