@@ -13,7 +13,7 @@ from jaxvae.heads import BINS, Reading
 from jaxvae.vae import Posterior
 
 RNG = np.random.default_rng(0)
-EFFECT = np.array([0, 1, 2, 1], np.int32)
+EFFECT = jnp.array([0, 1, 2, 1])
 NORMALIZED = np.array([[0.0, 0.33, np.nan], [0.512, np.nan, np.nan], [1.0, 0.98, 0.021], [0.5, np.nan, np.nan]])
 
 

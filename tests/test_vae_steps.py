@@ -39,7 +39,7 @@ def examples():
     wet = dry.copy()
     for clip in range(8):
         wet[clip, effect[clip] + int(10 * normalized[clip, 0])] += 3.0
-    return Examples(wet, dry, effect, normalized.astype(np.float32))
+    return Examples(*map(jnp.asarray, (wet, dry, effect, normalized.astype(np.float32))))
 
 
 @pytest.fixture(scope="module")
