@@ -112,7 +112,8 @@ class TransposedConvolution(nn.Module):
         return transposed_convolution(x, kernel) + bias[None, None, None]
 
 
-def _extend(x: Float[Array, "batch bin frame"], bins: int, frames: int) -> Float[Array, "batch {bins} {frames}"]:
+def extend(x: Float[Array, "batch bin frame"], bins: int, frames: int) -> Float[Array, "batch {bins} {frames}"]:
+    """The last bin and frame repeated up to a size."""
     return jnp.pad(x, ((0, 0), (0, bins - x.shape[1]), (0, frames - x.shape[2])), mode="edge")
 
 
@@ -127,7 +128,7 @@ class SeedEncoder(nn.Module):
     @nn.compact
     def __call__(self, spectrogram: Float[Array, "batch bin frame"], train: bool) -> Float[Array, "batch feature"]:
         bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
-        x = _extend(spectrogram, bins, frames)[..., None]
+        x = extend(spectrogram, bins, frames)[..., None]
         for channels in _SEED_CHANNELS:
             x = nn.relu(Convolution(channels)(x))
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
@@ -157,7 +158,7 @@ class ConvolutionEncoder(nn.Module):
     @nn.compact
     def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
         bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
-        x = _extend(spectrogram, bins, frames)[..., None]
+        x = extend(spectrogram, bins, frames)[..., None]
         for channels in _CONVOLUTION_CHANNELS:
             x = nn.gelu(nn.GroupNorm(num_groups=1)(Convolution(channels * self.width)(x)))
         return x.reshape(x.shape[0], -1)
@@ -204,7 +205,7 @@ class Mixer(nn.Module):
         return Residual(self.hidden)(x)
 
 
-def _patches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
+def patches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
     """Non-overlapping patches of bins x frames, each flattened into the channels of one pixel."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // bins, bins, width // frames, frames, channels).swapaxes(2, 3)
@@ -212,7 +213,7 @@ def _patches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int)
 
 
 def _unpatches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
-    """The inverse of `_patches`."""
+    """The inverse of `patches`."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, bins, frames, channels // (bins * frames)).swapaxes(2, 3)
     return x.reshape(batch, height * bins, width * frames, channels // (bins * frames))
@@ -226,9 +227,9 @@ class PatchEncoder(nn.Module):
     @nn.compact
     def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
         rows, columns = math.ceil(spectrogram.shape[1] / 16), math.ceil(spectrogram.shape[2] / 8)
-        x = _patches(_extend(spectrogram, 16 * rows, 8 * columns)[..., None], 8, 4)
+        x = patches(extend(spectrogram, 16 * rows, 8 * columns)[..., None], 8, 4)
         x = Residual(64 * self.width)(nn.Dense(64 * self.width)(x))
-        x = nn.Dense(128 * self.width)(_patches(nn.RMSNorm(use_scale=False)(x), 2, 2))
+        x = nn.Dense(128 * self.width)(patches(nn.RMSNorm(use_scale=False)(x), 2, 2))
         x = Mixer(128 * self.width)(x.reshape(-1, rows * columns, 128 * self.width))
         x = nn.Dense(32 * self.width)(nn.RMSNorm(use_scale=False)(x))
         return x.reshape(-1, rows * columns * 32 * self.width)

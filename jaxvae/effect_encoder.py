@@ -1,10 +1,13 @@
 """Encoder of the effect latent: what was done to a clip, wherever in the clip it is heard.
 
-Frames are mixed with their neighbours, then only statistics over time go on (mean, standard deviation, soft maximum),
-so that the latent vector does not depend on when something was played. Where the dry clip is known, the encoder also
-sees the difference of the two spectrograms frame by frame, in one network with blind clips, whose difference is 0.
+Convolutions see a few bands and frames at a time, with the same weights at every pitch and every moment, so there is
+little to learn a recording by; then only statistics over time go on (mean, standard deviation, soft maximum). A
+network that mixed all bands at once told the effects of training recordings apart as well, and those of unseen ones
+14 points worse. Where the dry clip is known, the encoder also sees the difference of the two spectrograms, in one
+network with blind clips, whose difference is 0.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -12,10 +15,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvae.backbones import Residual, latent_major
+from jaxvae.backbones import extend, latent_major, patches
 from jaxvae.config import Model
 
-_CONTEXT = 7  # frames that a filter over time sees
+_BANDS, _FRAMES = 4, 2  # of a patch, the convolutions' pixel
+_STRIDES = ((2, 2), (2, 1), (2, 1))
 _HEADS = 4
 
 
@@ -31,23 +35,24 @@ class EffectEncoder(nn.Module):
         dry: Float[Array, "batch bin frame"],
         dry_known: Float[Array, "batch"],
     ) -> tuple[Float[Array, "batch latent"], Float[Array, "batch latent"]]:
-        width = 192 * self.config.width
+        width = 64 * self.config.width
+        bins, frames = math.ceil(wet.shape[1] / _BANDS) * _BANDS, math.ceil(wet.shape[2] / _FRAMES) * _FRAMES
         difference = (wet - dry) * dry_known[:, None, None]
-        x = jnp.concatenate([wet, difference], axis=1).swapaxes(1, 2)
-        change = x - jnp.pad(x, ((0, 0), (1, 0), (0, 0)), mode="edge")[:, :-1]
-        known = nn.Dense(width, name="dry_known")(dry_known[:, None, None])
-        x = nn.Dense(width)(jnp.concatenate([x, change, jnp.abs(change)], axis=2)) + known
-        for block in range(2):
-            x = OverTime()(x)
-            if self.config.attention and block:
-                normed = nn.RMSNorm(use_scale=False)(x)
-                x = x + nn.MultiHeadDotProductAttention(_HEADS)(normed)
-            x = Residual(2 * width)(x)
-        x = nn.RMSNorm(use_scale=False)(x)
-        mean = x.mean(axis=1)
-        std = jnp.sqrt(((x - mean[:, None]) ** 2).mean(axis=1) + 1e-4)  # differentiable where nothing changes
-        loudest = jax.nn.logsumexp(2 * x, axis=1) / 2
-        features = nn.gelu(nn.Dense(2 * width)(jnp.concatenate([mean, std, loudest], axis=1)))
+        x = jnp.stack([extend(wet, bins, frames), extend(difference, bins, frames)], axis=-1)
+        known = nn.Dense(width // 2, name="dry_known")(dry_known[:, None, None, None])
+        x = nn.gelu(nn.Dense(width // 2)(patches(x, _BANDS, _FRAMES)) + known)
+        for stage, strides in enumerate(_STRIDES):
+            features = width if stage == 0 else width * 4 // 3
+            x = nn.gelu(nn.RMSNorm(use_scale=False)(LocalDense(features, strides)(x)))
+        if self.config.attention:
+            tokens = x.reshape(x.shape[0], -1, x.shape[3])
+            normed = nn.RMSNorm(use_scale=False)(tokens)
+            x = x + nn.MultiHeadDotProductAttention(_HEADS)(normed).reshape(x.shape)
+        mean = x.mean(axis=2)
+        std = jnp.sqrt(((x - mean[:, :, None]) ** 2).mean(axis=2) + 1e-4)  # differentiable where nothing changes
+        loudest = jax.nn.logsumexp(2 * x, axis=2) / 2
+        statistics = jnp.concatenate([mean, std, loudest], axis=2).reshape(x.shape[0], -1)
+        features = nn.gelu(nn.Dense(6 * width)(statistics))
         # Means that differ and variances below the prior's from the start, for the heads to have something to read.
         mean = nn.Dense(self.config.latent_dim, kernel_init=partial(latent_major, scale=0.3), name="mean")
         low = nn.initializers.constant(-2.0)
@@ -55,15 +60,25 @@ class EffectEncoder(nn.Module):
         return mean(features), logvar(features)
 
 
-class OverTime(nn.Module):
-    """Adds to x (batch, frame, channel) a filter over time of each channel.
+class LocalDense(nn.Module):
+    """A convolution of 3 x 3 pixels as one matrix product of shifted slices.
 
-    A sum of shifted copies: within a loop, XLA runs convolutions on a CPU many times slower than elsewhere.
+    Within a loop, XLA computes a convolution on a CPU a hundred times slower than outside of one, but not a product.
     """
 
+    features: int
+    strides: tuple[int, int]
+
     @nn.compact
-    def __call__(self, x: Float[Array, "batch frame channel"]) -> Float[Array, "batch frame channel"]:
-        filters = self.param("filters", nn.initializers.normal(0.2), (_CONTEXT, x.shape[2]))
-        normed = nn.RMSNorm(use_scale=False)(x)
-        padded = jnp.pad(normed, ((0, 0), (_CONTEXT // 2, _CONTEXT // 2), (0, 0)))
-        return x + sum(padded[:, shift : shift + x.shape[1]] * taps for shift, taps in enumerate(filters))
+    def __call__(self, x: Float[Array, "batch bin frame channel"]) -> Float[Array, "batch _ _ {self.features}"]:
+        batch, height, width, channels = x.shape
+        down, right = self.strides
+        rows, columns = -(-height // down), -(-width // right)
+        padded = jnp.pad(x, ((0, 0), (1, 1 + down), (1, 1 + right), (0, 0)))
+
+        def shifted(i: int, j: int) -> Array:
+            last = (batch, i + down * (rows - 1) + 1, j + right * (columns - 1) + 1, channels)
+            return jax.lax.slice(padded, (0, i, j, 0), last, (1, down, right, 1))
+
+        neighbours = [shifted(i, j) for i in range(3) for j in range(3)]
+        return nn.Dense(self.features)(jnp.concatenate(neighbours, axis=-1))
