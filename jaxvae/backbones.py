@@ -54,38 +54,59 @@ class FromLatent(nn.Module):
         return z @ kernel + bias[None]
 
 
-# Strided convolutions. Four halvings with kernel 3 and padding 1 take 16 m + 1 to m + 1, and back exactly.
-
-
-def _convolution(x: Array, kernel: Array) -> Array:
-    layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
+# Strided convolutions. Four halvings with kernel 3 and padding 1 take 16 m + 1 to m + 1, and back exactly. All are one
+# matrix product: within a loop, XLA computes a convolution on a CPU many times slower than outside of one.
 
 
 @jax.custom_vjp
+def unfold(x: Float[Array, "batch bin frame channel"]) -> Float[Array, "batch (bin+1)//2 (frame+1)//2 9*channel"]:
+    """The 3 x 3 neighbours of every other pixel, first to last, 0 beyond the edge (im2col)."""
+    batch, rows, columns, channels = x.shape[0], (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2, x.shape[3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+    def neighbour(i: int, j: int) -> Array:
+        last = (batch, i + 2 * rows - 1, j + 2 * columns - 1, channels)
+        return jax.lax.slice(padded, (0, i, j, 0), last, (1, 2, 2, 1))
+
+    return jnp.concatenate([neighbour(i, j) for i in range(3) for j in range(3)], axis=-1)
+
+
+@jax.custom_vjp
+def fold(x: Float[Array, "batch bin frame nine_channels"]) -> Float[Array, "batch 2*bin-1 2*frame-1 nine_channels//9"]:
+    """The adjoint of `unfold`, which adds every neighbour to the pixel that it was (col2im)."""
+    batch, rows, columns, channels = *x.shape[:3], x.shape[3] // 9
+    taps = x.reshape(batch, rows, columns, 3, 3, channels)
+
+    def tap(i: int, j: int) -> Array:
+        """A tap of the neighbour below (i = 0) and to the right (j = 0), or of the pixel itself."""
+        below, right = int(i == 0), int(j == 0)
+        return jnp.pad(taps[:, below:, right:, i, j], ((0, 0), (0, below), (0, right), (0, 0)))
+
+    def pixels(i: int, j: int) -> Array:
+        """Those of the even rows (i = 0) or the odd ones, and columns likewise."""
+        return sum(tap(row, column) for row in ((1,), (2, 0))[i] for column in ((1,), (2, 0))[j])
+
+    quarters = jnp.stack([jnp.stack([pixels(i, j) for j in range(2)], axis=3) for i in range(2)], axis=2)
+    return quarters.reshape(batch, 2 * rows, 2 * columns, channels)[:, :-1, :-1]
+
+
+# Each is the gradient of the other, which autodiff would find as a sum of nine arrays with holes.
+unfold.defvjp(lambda x: (unfold(x), None), lambda _, gradient: (fold(gradient),))
+fold.defvjp(lambda x: (fold(x), None), lambda _, gradient: (unfold(gradient),))
+
+
+def convolution(
+    x: Float[Array, "batch bin frame channel"], kernel: Float[Array, "3 3 channel out"]
+) -> Float[Array, "batch (bin+1)//2 (frame+1)//2 out"]:
+    """A convolution with stride 2 and padding 1, of odd numbers of bins and frames."""
+    return unfold(x) @ kernel.reshape(-1, kernel.shape[3])
+
+
 def transposed_convolution(
     x: Float[Array, "batch bin frame channel"], kernel: Float[Array, "3 3 out channel"]
 ) -> Float[Array, "batch 2*bin-1 2*frame-1 out"]:
-    """The adjoint of a convolution with stride 2 and padding 1, whose kernel maps `out` to `channel` channels.
-
-    Its gradient is that of the convolution with the roles of input and output exchanged. XLA's own, a convolution
-    dilated in both operands, takes several times as long on a CPU.
-    """
-    layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_transpose(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout, transpose_kernel=True)
-
-
-def _transposed_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return transposed_convolution(x, kernel), (x, kernel)
-
-
-def _transposed_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    x_gradient, pull_back = jax.vjp(lambda kernel: _convolution(gradient, kernel), kernel)
-    return x_gradient, pull_back(x)[0]
-
-
-transposed_convolution.defvjp(_transposed_forward, _transposed_backward)
+    """The adjoint of `convolution`, whose kernel maps `out` to `channel` channels."""
+    return fold(x @ kernel.reshape(-1, kernel.shape[3]).T)
 
 
 class Convolution(nn.Module):
@@ -95,7 +116,10 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch bin frame channel"]) -> Float[Array, "batch _ _ {self.features}"]:
-        return nn.Conv(self.features, (3, 3), strides=2, padding=1)(x)
+        def by_product(x: Array, kernel: Array, *_: Any, **__: Any) -> Array:
+            return convolution(x, kernel)
+
+        return nn.Conv(self.features, (3, 3), strides=2, padding=1, conv_general_dilated=by_product)(x)
 
 
 class TransposedConvolution(nn.Module):

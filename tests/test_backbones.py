@@ -1,12 +1,16 @@
 """Strided convolutions against XLA's own."""
 
 import functools
+from typing import get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from jaxvae.backbones import transposed_convolution
+from jaxvae.backbones import convolution, fold, transposed_convolution, unfold
+from jaxvae.config import Model
+from jaxvae.vae import VAE, still
 
 # Small programs run once: compiling them well takes longer than running them badly.
 quick_jit = functools.partial(
@@ -18,25 +22,49 @@ def normal(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
-def test_transposed_convolution_is_the_adjoint_and_has_the_gradient_of_autodiff():
-    x, kernel, weights = normal(1, 2, 5, 4, 6), normal(2, 3, 3, 7, 6), normal(3, 2, 9, 7, 7)
-    layout = ("NHWC", "HWIO", "NHWC")
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-    def convolution(y):
-        return jax.lax.conv_general_dilated(y, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
 
-    def plain(x, kernel):
-        return jax.lax.conv_transpose(
-            x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout, transpose_kernel=True
-        )
+def xlas(x, kernel):
+    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
 
-    adjoint = np.vdot(weights, quick_jit(transposed_convolution)(x, kernel))
-    np.testing.assert_allclose(adjoint, np.vdot(quick_jit(convolution)(weights), x), rtol=1e-4)
-    ours, autodiff = (
-        quick_jit(jax.grad(lambda *arguments, function=function: jnp.sum(weights * function(*arguments)), (0, 1)))(
-            x, kernel
-        )
-        for function in (transposed_convolution, plain)
-    )
-    for one, other in zip(ours, autodiff, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+def xlas_transposed(x, kernel):
+    return jax.lax.conv_transpose(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT, transpose_kernel=True)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "small", "large"),
+    [(convolution, xlas, (9, 7, 5), (5, 4, 6)), (transposed_convolution, xlas_transposed, (5, 4, 6), (9, 7, 5))],
+)
+def test_convolutions_and_their_gradients_equal_xlas(ours, theirs, small, large):
+    x, kernel, weights = normal(1, 2, *small), normal(2, 3, 3, 5, 6), normal(3, 2, *large)
+    results = [
+        quick_jit(
+            jax.value_and_grad(lambda x, kernel, function=function: jnp.sum(weights * function(x, kernel)), (0, 1))
+        )(x, kernel)
+        for function in (ours, theirs)
+    ]
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4), *results)
+    np.testing.assert_allclose(quick_jit(ours)(x, kernel), quick_jit(theirs)(x, kernel), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(5, 4), (1, 1), (1, 3)])
+def test_fold_is_the_adjoint_of_unfold(size):
+    rows, columns = size
+    image, folded = normal(1, 2, 2 * rows - 1, 2 * columns - 1, 5), normal(2, 2, rows, columns, 9 * 5)
+    unfolded = quick_jit(unfold)(image)
+    assert unfolded.shape == folded.shape
+    np.testing.assert_allclose(np.vdot(unfolded, folded), np.vdot(image, quick_jit(fold)(folded)), rtol=1e-4)
+
+
+def test_no_backbone_has_a_convolution_for_xla_to_run_slowly_in_a_loop():
+    for backbone in get_args(get_type_hints(Model)["backbone"]):
+        model = VAE(Model(backbone, latent_dim=8, content_dim=4))
+        wet, draws = jnp.zeros((4, 20, 18)), still(4, model.config)
+        variables = jax.eval_shape(model.init, jax.random.key(0), wet, wet, draws)
+
+        def loss(variables, model=model, wet=wet, draws=draws):
+            return model.apply(variables, wet, wet, draws).reconstruction.sum()
+
+        assert "conv_general_dilated" not in str(jax.make_jaxpr(jax.grad(loss))(variables))

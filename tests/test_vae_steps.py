@@ -16,7 +16,9 @@ from jaxvae.vae import VAE, draw, still
 
 BINS, FRAMES = 16, 8
 MODEL = VAE(Model(latent_dim=8, content_dim=4), parameters=(3, 1))
-OBJECTIVE = Objective(beta=Beta(schedule="constant"), effect_weight=30.0, settings_weight=20.0, contrastive_weight=10.0)
+OBJECTIVE = Objective(
+    beta=Beta(schedule="constant"), elbo_weight=0.01, effect_weight=3.0, settings_weight=2.0, contrastive_weight=1.0
+)
 quick_jit = functools.partial(jax.jit, compiler_options=train_state.RUN_ONCE)
 
 
@@ -74,17 +76,38 @@ def test_weight_of_zero_removes_the_term_from_the_gradient_of_the_encoder(state,
             other = examples._replace(normalized=1 - examples.normalized)
         case "contrastive_weight":
             also = {"temperature": 1.0}
-    for value, same in ((0.0, True), (30.0, False)):
+    for value, same in ((0.0, True), (3.0, False)):
         first = step(state, numbers(**{**also, "temperature": 0.1, weight: value}), examples)[0]
         second = step(state, numbers(**{**also, weight: value}), other)[0]
         assert equal(first.params["effect_encoder"], second.params["effect_encoder"]) == same
 
 
+def test_without_the_elbo_no_gradient_reaches_decoder_and_content(state, step, examples):
+    for weight, same in ((0.0, True), (0.01, False)):
+        values = numbers(elbo_weight=weight)._replace(weight_decay=jnp.float32(0.0))
+        taken = step(state, values, examples)[0]
+        for part in ("decoder", "content_encoder", "log_std"):
+            assert equal(taken.params[part], state.params[part]) == same
+        assert not equal(taken.params["effect_encoder"], state.params["effect_encoder"])
+
+
+@pytest.mark.parametrize("reading_noise", [0.0, 0.5])
+def test_heads_are_trained_with_a_share_of_the_noise(state, step, examples, reading_noise):
+    metrics = step(state, numbers(reading_noise=reading_noise), examples)[1]
+    draws = draw(jax.random.fold_in(state.key, 0), 8, MODEL.config, OBJECTIVE.dry_share)
+    known, variables = draws.dry_known, {"params": state.params}
+    encode, read = (quick_jit(functools.partial(MODEL.apply, method=method)) for method in ("encode", "read"))
+    mean, logvar = encode(variables, examples.wet, examples.dry, known)
+    reading = read(variables, mean + reading_noise * jnp.exp(logvar / 2) * draws.noise)
+    nll = losses.effect_nll(reading, examples.effect).mean()
+    assert float(metrics["effect_nll"]) == pytest.approx(float(nll), rel=1e-4)
+
+
 def test_loss_is_the_weighted_sum_of_its_terms(state, step, examples):
     metrics = step(state, numbers(), examples)[1]
-    terms = {"effect_nll": 30.0, "settings_nll": 20.0, "contrastive": 10.0, "reconstruction": 1.0}
+    terms = {"effect_nll": 3.0, "settings_nll": 2.0, "contrastive": 1.0, "reconstruction": 0.01}
     expected = sum(weight * metrics[name] for name, weight in terms.items())
-    expected += metrics["beta"] * (metrics["kl"] + metrics["content_kl"])
+    expected += 0.01 * metrics["beta"] * (metrics["kl"] + metrics["content_kl"])
     assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -113,7 +136,7 @@ def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(st
 
 
 def test_evaluation_reads_blind_and_dry_aware(state, evaluate, examples):
-    draws = draw(jax.random.key(1), 8, MODEL.config, dry_share=0.0, swap=0.0)
+    draws = draw(jax.random.key(1), 8, MODEL.config)
     figures = evaluate(state.weights, numbers(), examples, draws)
     for mode, known in (("blind", 0.0), ("dry_aware", 1.0)):
         draws = still(8, MODEL.config)._replace(dry_known=jnp.full(8, known))
@@ -146,7 +169,7 @@ def test_training_learns_to_read_a_batch_blind_and_dry_aware(state, evaluate, ex
     repeated = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (40, *leaf.shape)), examples)
     trained, metrics = steps(state, numbers(), jnp.array(True), repeated)
     assert not trained.diverged and int(trained.step) == 40
-    draws = draw(jax.random.key(1), 8, MODEL.config, dry_share=0.0, swap=0.0)
+    draws = draw(jax.random.key(1), 8, MODEL.config)
     before, after = (evaluate(weights.weights, numbers(), examples, draws) for weights in (state, trained))
     for mode in ("blind", "dry_aware"):
         assert after[f"{mode}/effect_nll"].mean() < 0.5 * before[f"{mode}/effect_nll"].mean()
