@@ -42,24 +42,27 @@ _EXPLORED = 0.15  # share of the evaluations
 _ROUNDS = ((STARTS, 0.3), (STARTS // 2, 0.7))  # how many starts go on, and their share of the other evaluations
 _APART = 0.2
 _STEP_SIZE = 0.15
-_SOLVED = 1e-3  # a distance at which a start is done
-_ALIKE = 0.01  # distances below are as good as one another
+_SOLVED = 1e-3  # a distance at which a start is done; below, all are as good
 _UNUSABLE = 10.0  # distance of silent, exploding and not finite renders: above that of any other
 _CHUNK = 32
 
 _WINDOWS = (512, 4_096)
+_LEVEL_FLOOR_DB = -80.0  # relative to a sine of the clip's power
+_LEVEL_UNIT_DB = 40.0
 _REGULARISATION = 1e-3
 _DECAY_FLOOR_DB = -40.0
 _DECAY_UNIT_DB = 10.0
 _DECAY_HOP = 16
+_DB = np.float32(10 / np.log(10))  # of a natural logarithm of power
 
 
 class Target:
     """The distance of renders of a dry clip to one wet clip, without a unit; 0 for the wet clip itself.
 
-    The sum of two, of clips at equal power, because the level of a clip in a data set says nothing:
-    - multi-resolution STFT: mean absolute difference of the square roots of magnitudes (Hann windows of 512 and 4,096
-      samples), relative to the mean of the wet clip's. The root counts quiet parts too.
+    The sum of three, of clips at equal power, because the level of a clip in a data set says nothing:
+    - magnitudes of a multi-resolution STFT (Hann windows of 512 and 4,096 samples, without overlap): mean absolute
+      difference of their square roots, relative to the mean of the wet clip's. It leads to what is loud.
+    - levels of the same: mean absolute difference in 40 dB, down to -80 dB. It leads to what a gate leaves.
     - energy decay curve of the response from dry to wet (Schroeder 1965), by regularised deconvolution: mean absolute
       difference in 10 dB, down to -40 dB. It leads the search to delays, which a spectrogram shows only from nearby.
     """
@@ -71,7 +74,10 @@ class Target:
         power = spectrum.real**2 + spectrum.imag**2
         self._inverse = (spectrum.conj() / (power + np.float32(_REGULARISATION) * power.mean())).astype(np.complex64)
         self._windows = [scipy.signal.get_window("hann", n).astype(np.float32) for n in _WINDOWS if n <= len(dry)]
-        self._features = self._describe(wet[None])
+        self._features, share = self._describe(wet[None]), 1 / len(self._windows)
+        roots = self._features[: len(self._windows)]
+        self._scales = [share / root.mean() for root in roots] + [share / _LEVEL_UNIT_DB] * len(roots)
+        self._scales.append(1 / _DECAY_UNIT_DB)
 
     def __call__(self, wet: Float[np.ndarray, "clip sample"]) -> Float[np.ndarray, " clip"]:
         """Distance of each clip; 10 for those that a data set would not keep."""
@@ -79,27 +85,26 @@ class Target:
         usable = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
         distance = np.full(len(wet), _UNUSABLE)
         if usable.any():
-            *magnitudes, decay = self._describe(wet[usable])
-            *targets, target_decay = self._features
-            terms = [np.abs(m - t).mean(axis=1) / t.mean() for m, t in zip(magnitudes, targets, strict=True)]
-            distance[usable] = np.mean(terms, axis=0) + np.abs(decay - target_decay).mean(axis=1)
+            features = self._describe(wet[usable])
+            terms = [np.abs(ours - theirs).mean(axis=1) for ours, theirs in zip(features, self._features, strict=True)]
+            distance[usable] = sum(scale * term for scale, term in zip(self._scales, terms, strict=True))
         return distance
 
     def _describe(self, wet: Float[np.ndarray, "clip sample"]) -> list[Float[np.ndarray, "clip feature"]]:
-        """Roots of magnitudes at each resolution, then the energy decay curve."""
+        """Roots of magnitudes at each resolution, levels in dB at each, and the energy decay curve in dB."""
         wet = wet / np.sqrt(np.square(wet).mean(axis=1, keepdims=True))
-        described = []
+        roots, levels = [], []
         for window in self._windows:
-            frames = np.lib.stride_tricks.sliding_window_view(wet, len(window), axis=1)[:, :: len(window) * 3 // 4]
+            frames = np.lib.stride_tricks.sliding_window_view(wet, len(window), axis=1)[:, :: len(window)]
             spectrum = scipy.fft.rfft(frames * window)
-            magnitude = np.sqrt(np.sqrt(spectrum.real**2 + spectrum.imag**2))
-            described.append(magnitude.reshape(len(wet), -1))
+            power = (spectrum.real**2 + spectrum.imag**2).reshape(len(wet), -1) * (2 / window.sum() ** 2)
+            roots.append(np.sqrt(np.sqrt(power)))
+            levels.append(_DB * np.log(np.maximum(power, np.float32(10 ** (_LEVEL_FLOOR_DB / 10)))))
         response = scipy.fft.irfft(scipy.fft.rfft(wet, self._length) * self._inverse, self._length)
         hops = response[:, : self._samples // _DECAY_HOP * _DECAY_HOP].reshape(len(wet), -1, _DECAY_HOP)
         energy = np.einsum("cht,cht->ch", hops, hops)[:, ::-1].cumsum(axis=1)[:, ::-1]
         floor = np.float32(10 ** (_DECAY_FLOOR_DB / 10))
-        described.append(10 / _DECAY_UNIT_DB * np.log10(np.maximum(energy / energy[:, :1], floor)))
-        return described
+        return [*roots, *levels, _DB * np.log(np.maximum(energy / energy[:, :1], floor))]
 
 
 class Found(NamedTuple):
@@ -116,7 +121,7 @@ class Found(NamedTuple):
     @property
     def weight(self) -> Float[np.ndarray, " start"]:
         """Share of each start in the answer."""
-        inverse = np.maximum(self.distance, _ALIKE) ** -2.0
+        inverse = np.maximum(self.distance, _SOLVED) ** -2.0
         return inverse / inverse.sum()
 
     @property
@@ -253,7 +258,7 @@ def measure(
         "clips": number,
         "evaluations": evaluations,
         "seed": seed,
-        "distance": [_WINDOWS, _REGULARISATION, _DECAY_FLOOR_DB, _DECAY_UNIT_DB],
+        "distance": [_WINDOWS, _LEVEL_FLOOR_DB, _LEVEL_UNIT_DB, _REGULARISATION, _DECAY_FLOOR_DB, _DECAY_UNIT_DB],
         "starts": [_EXPLORED, _APART, _ROUNDS, _STEP_SIZE, _SOLVED],
     }
     done = _load(searches, of)

@@ -78,7 +78,7 @@ def test_a_start_counts_by_the_inverse_square_of_its_distance():
     settings = np.array([[0.0], [1.0]])
     assert ceiling.Found(settings, np.array([0.1, 0.2])).mean == pytest.approx(0.2)
     assert ceiling.Found(settings, np.array([0.1, 0.2])).spread == pytest.approx(0.4)
-    assert ceiling.Found(settings, np.array([0.0, 0.2])).mean == pytest.approx(0.01**2 / (0.01**2 + 0.2**2))
+    assert ceiling.Found(settings, np.array([0.0, 0.2])).mean == pytest.approx(0.001**2 / (0.001**2 + 0.2**2))
     assert ceiling.Found(settings, np.array([0.0, 0.0])).mean == pytest.approx(0.5)
 
 
@@ -111,7 +111,7 @@ def test_decay_curve_is_that_of_the_impulse_response():
     response = rng.normal(size=4_096) * 10 ** (-np.arange(4_096) / 1_000)
     response[2_000:] = 0
     wet = np.fft.irfft(np.fft.rfft(dry) * np.fft.rfft(response), 4_096).astype(np.float32)
-    decay = ceiling.Target(dry, wet)._features[-1][0] * 10
+    decay = ceiling.Target(dry, wet)._features[-1][0]
     expected = 10 * np.log10(np.cumsum(response[::-1] ** 2)[::-1][::16] / np.sum(response**2) + 1e-12)
     np.testing.assert_allclose(decay, np.maximum(expected, -40), atol=0.1)
 
