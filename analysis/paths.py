@@ -42,7 +42,7 @@ def arc_length(path: Float[np.ndarray, "setting dimension"]) -> Float[np.ndarray
     position = _from_zero(points[:, 0], _resolution(path))
     for _ in range(_ROUNDS):
         place, group, count = np.unique(position, return_inverse=True, return_counts=True)
-        if len(place) < 3:  # a line
+        if len(place) == 1:
             break
         place /= place[-1]
         means = np.stack([np.bincount(group, column) for column in points.T], axis=1) / count[:, None]

@@ -9,6 +9,8 @@ Figures
     classify          effect from the features: logistic regression, 15 nearest neighbours (cosine), random forest.
     settings          settings from the features: ridge regression, R² and mean absolute error of each parameter.
     settings_one_clip the same with five folds over the settings of one known clip, the seed's easy protocol.
+    share_of_ceiling  mean R² relative to what can be known, over the parameters of which anything can be.
+    identify          the recording from the features: what a representation of effects should not give away.
     active_units      latent dimensions whose posterior mean varies (Burda et al. 2016).
 """
 
@@ -21,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 ALPHAS = 10.0 ** np.arange(-1, 7)
@@ -67,6 +69,23 @@ class Regression(NamedTuple):
     """1 minus squared error over the variance of the test clips, whose mean is R²."""
 
 
+class Identification(NamedTuple):
+    """How well the recording of a clip is read from other clips of the same recordings."""
+
+    accuracy: float
+    """The larger of `logistic` and `knn`."""
+    logistic: float
+    knn: float
+    chance: float
+    """Accuracy of always answering the most frequent recording of the other half."""
+    ratio: float
+    """Accuracy over chance: 1 gives nothing away, 1 / chance everything."""
+    correct: Bool[np.ndarray, " clip"]
+    """Answers of the better classifier, of the clips of `recordings` in their order."""
+    recordings: Int[np.ndarray, " recording"]
+    """The recordings told apart: those with two groups of clips at least."""
+
+
 def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classification]:
     """Scores of each classifier of the effect, fitted on `train` and scored on `test`.
 
@@ -80,15 +99,12 @@ def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classi
     unknown = np.setdiff1d(test.effect, train.effect)
     if unknown.size:
         raise ValueError(f"effects {unknown.tolist()} are in the test clips only; embed them for training as well")
-    classifiers = {
-        "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000)),
-        "knn": make_pipeline(StandardScaler(with_std=False), KNeighborsClassifier(NEIGHBOURS, metric="cosine")),
-        "forest": RandomForestClassifier(100, random_state=seed, n_jobs=-1),
-    }
+    logistic, knn = _classifiers(NEIGHBOURS)
+    forest = RandomForestClassifier(100, random_state=seed, n_jobs=-1)
     effects = np.unique(train.effect)
     most_frequent = effects[np.argmax(np.bincount(train.effect)[effects])]
     scores = {}
-    for name, classifier in classifiers.items():
+    for name, classifier in (("logistic", logistic), ("knn", knn), ("forest", forest)):
         predicted = classifier.fit(train.features, train.effect).predict(test.features)
         scores[name] = Classification(
             accuracy=float(np.mean(predicted == test.effect)),
@@ -129,9 +145,73 @@ def settings_one_clip(
     return _score(constant, predicted, normalized)
 
 
+def share_of_ceiling(r2: Float[np.ndarray, " parameter"], ceiling: Float[np.ndarray, " parameter"]) -> float | None:
+    """Mean over parameters of R² as a share of the ceiling's, each held to [0, 1]; None if no parameter can be known.
+
+    A parameter counts if its ceiling is above .05; NaN is a ceiling that nobody measured.
+    """
+    known = ceiling > 0.05
+    return float(np.clip(r2[known] / ceiling[known], 0, 1).mean()) if known.any() else None
+
+
+def identify(
+    features: Float[np.ndarray, "clip feature"],
+    recording: Int[np.ndarray, " clip"],
+    groups: Int[np.ndarray, " clip"] | None = None,
+    seed: int = 0,
+) -> Identification:
+    """How well the recording is read by classifiers that know half of the clips of every recording, and the reverse.
+
+    The clips of each recording are split in two halves at random; either half is fitted, the other scored. `groups`
+    holds together what would give the recording away by itself, such as the renders of one dry clip: a group is in
+    one half. Logistic regression and nearest neighbours as in `classify`, the latter by as many neighbours as a
+    recording has clips in a half, 15 at most. Recordings of one group only are left out.
+
+    Raises:
+        ValueError: fewer than two recordings have two groups of clips.
+    """
+    half = _halves(recording, np.arange(len(recording)) if groups is None else groups, seed)
+    features, recording, half = features[half >= 0], recording[half >= 0], half[half >= 0]
+    recordings, clips = np.unique(recording, return_counts=True)
+    if len(recordings) < 2:
+        raise ValueError(
+            f"{len(recordings)} recordings have two clips to tell them by; embed more clips of at least two recordings"
+        )
+    predicted = np.empty((2, len(recording)), recording.dtype)
+    most_frequent = np.empty_like(recording)
+    for held in (0, 1):
+        fit, score = half != held, half == held
+        for row, classifier in enumerate(_classifiers(min(NEIGHBOURS, max(1, int(np.median(clips)) // 2)))):
+            predicted[row, score] = classifier.fit(features[fit], recording[fit]).predict(features[score])
+        names, counts = np.unique(recording[fit], return_counts=True)
+        most_frequent[score] = names[counts.argmax()]
+    correct = predicted == recording
+    logistic, knn = correct.mean(axis=1).tolist()
+    accuracy, chance = max(logistic, knn), float(np.mean(most_frequent == recording))
+    return Identification(accuracy, logistic, knn, chance, accuracy / chance, correct[int(knn > logistic)], recordings)
+
+
+def _halves(recording, groups, seed) -> np.ndarray:
+    """0 or 1 for each clip, the same within a group, as many groups of each recording in either; -1 left out."""
+    rng, half = np.random.default_rng(seed), np.full(len(recording), -1)
+    for name in np.unique(recording):
+        own = np.flatnonzero(recording == name)
+        members, group = np.unique(groups[own], return_inverse=True)
+        if len(members) > 1:
+            half[own] = (rng.permutation(len(members)) % 2)[group]
+    return half
+
+
 def active_units(mean: Float[np.ndarray, "clip latent"], threshold: float = 0.01) -> int:
     """Number of latent dimensions whose posterior mean has a variance above `threshold` (Burda et al. 2016)."""
     return int(np.sum(mean.var(axis=0) > threshold))
+
+
+def _classifiers(neighbours: int) -> tuple[Pipeline, Pipeline]:
+    return (
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000)),
+        make_pipeline(StandardScaler(with_std=False), KNeighborsClassifier(neighbours, metric="cosine")),
+    )
 
 
 def _require_unseen(train: Labelled, test: Labelled) -> None:

@@ -135,6 +135,7 @@ def test_monotonicity_ignores_direction_and_survives_noise():
 def test_a_parameter_that_moves_nothing_has_no_score():
     still = np.tile(RNG.normal(size=64), (15, 1)) + 1e-7 * RNG.normal(size=(15, 64))
     assert np.isnan(paths.monotonicity(still))
+    assert np.all(paths.arc_length(still) == 0)
     for score in (paths.straightness, paths.smoothness, paths.closure):
         assert np.isnan(score(still))
 

@@ -121,6 +121,63 @@ def test_an_effect_without_training_clips_is_refused():
         probes.classify(made(60, TRAIN, 0, 1.0, effects=2), made(60, TEST, 1, 1.0, effects=3))
 
 
+# The recording
+
+
+def test_features_that_name_the_recording_identify_it_and_others_are_chance():
+    recording = np.repeat(np.arange(20), 30)
+    told = probes.identify(np.eye(20)[recording], recording)
+    assert told[:5] == pytest.approx((1.0, 1.0, 1.0, 1 / 20, 20.0))
+    blind = [probes.identify(np.random.default_rng(s).normal(size=(600, 16)), recording, seed=s) for s in range(5)]
+    for score in ("logistic", "knn", "chance"):
+        assert np.mean([getattr(found, score) for found in blind]) == pytest.approx(1 / 20, abs=0.015)  # error .004
+    same = probes.identify(np.zeros((600, 3)), recording)
+    assert same.accuracy == same.chance and same.ratio == 1
+
+
+def test_chance_is_the_share_of_the_most_frequent_recording():
+    recording = np.repeat([7, 3, 9], [200, 60, 40])
+    found = probes.identify(np.zeros((300, 2)), recording)
+    assert found.chance == pytest.approx(2 / 3)
+    assert found.logistic == found.knn == found.accuracy == found.chance
+    assert found.recordings.tolist() == [3, 7, 9]
+
+
+def test_partly_named_recordings_are_read_as_often_as_they_are_named():
+    rng = np.random.default_rng(0)
+    recording = np.repeat(np.arange(10), 60)
+    named = rng.random(600) < 0.5
+    found = probes.identify(np.where(named[:, None], np.eye(10)[recording], 0.0), recording)
+    assert found.accuracy == pytest.approx(0.5 + 0.5 / 10, abs=0.06)
+    assert found.correct[named].all()
+    assert found.correct.mean() == found.accuracy == max(found.logistic, found.knn)
+
+
+def test_groups_are_not_told_by_themselves():
+    rng = np.random.default_rng(0)
+    recording, group = np.repeat(np.arange(10), 60), np.arange(600) // 6
+    features = rng.normal(size=(100, 128))[group]  # names the group and nothing else
+    assert probes.identify(features, recording).accuracy > 0.9  # halves part all but 3 % of the groups
+    assert probes.identify(features, recording, group).accuracy < 0.25
+    assert probes.identify(np.eye(10)[recording], recording, group).accuracy == 1
+
+
+def test_recordings_of_one_group_are_left_out():
+    recording, group = np.array([0, 0, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 4, 4, 5])
+    found = probes.identify(np.eye(4)[recording], recording, group)
+    assert found.recordings.tolist() == [0, 1]
+    assert len(found.correct) == 4
+    with pytest.raises(ValueError, match="1 recordings have two clips"):
+        probes.identify(np.eye(3), np.array([0, 0, 1]))
+
+
+def test_share_of_ceiling_counts_what_can_be_known():
+    ceiling = np.array([0.8, 0.5, 0.5, 0.5, 0.05, np.nan])
+    r2 = np.array([0.4, 0.6, -3.0, 0.5, 0.04, 0.9])
+    assert probes.share_of_ceiling(r2, ceiling) == pytest.approx(np.mean([0.5, 1, 0, 1]))
+    assert probes.share_of_ceiling(r2[4:], ceiling[4:]) is None
+
+
 # Comparisons
 
 
