@@ -47,6 +47,21 @@ class Encoder:
         """Dimensions of an embedding."""
         return self.experiment.model.latent_dim
 
+    @property
+    def content_dim(self) -> int:
+        """Dimensions of the content latent; 0 without one."""
+        return 0
+
+    @property
+    def dry_aware(self) -> bool:
+        """Whether it can be given the clips before the effect."""
+        return False
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether it reads effects and settings."""
+        return False
+
     def embed(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip latent"]:
         """Posterior means. Raises ValueError for audio that is empty, silent or not finite."""
         return self.posterior(audio, sample_rate).mean
@@ -57,6 +72,14 @@ class Encoder:
         windows = clips.reshape(-1, clips.shape[-1])
         posterior = _in_batches(self._encode, windows)
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
+
+    def encode(
+        self, spectrogram: Float[np.ndarray, "clip bin frame"], dry: Float[np.ndarray, "clip bin frame"] | None = None
+    ) -> Posterior:
+        """Posterior (clip, latent) of the effect, from spectrograms as `spectrogram` gives them."""
+        if dry is not None:
+            raise ValueError(f"{self.experiment.name} is blind; leave out dry")
+        return _in_batches(functools.partial(_encode, self.weights, model=self.experiment.model), spectrogram)
 
     def spectrogram(
         self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int
@@ -124,7 +147,7 @@ def _reconstruct(
     return vae_steps.reconstruct(weights, numbers, spectrograms, model=VAE(model))
 
 
-def _in_batches(function: Callable, clips: Float[np.ndarray, "clip sample"]) -> object:
+def _in_batches(function: Callable, clips: Float[np.ndarray, "clip ..."]) -> object:
     """`function` of all clips, called on one shape only, with outputs joined along the clip axis."""
     outputs = []
     for first in range(0, len(clips), _BATCH):
