@@ -235,7 +235,7 @@ def _invariance(scores: _Scores, name: str, made: Material, seed: int) -> None:
     queries, answers, own = features[first], features[second], recording[first]
     ways = [number for number in WAYS if number <= len(first)] or [len(first)]
     scores.add("invariance", name, structure.same_setting(queries, answers, own, ways[-1]))
-    if made.gallery is not None and name in made.gallery.features:
+    if made.gallery is not None:
         first, second = embed.pairs(made.gallery.plan)
         more = made.gallery.features[name]
         queries, answers = np.concatenate([queries, more[first]]), np.concatenate([answers, more[second]])
@@ -252,7 +252,7 @@ def _latent(scores: _Scores, row: Representation, made: Material, sizes: Sizes, 
     chosen = embed.pairs(made.held.plan)[0][: sizes.map_clips]
     features, effect = made.held.features[row.name][chosen], made.held.plan.effect[chosen]
     scores.add("vae", row.name, structure.silhouette(features, effect))
-    if row.searched and len(chosen) > 2 * NEIGHBOURS:  # a map takes seconds
+    if row.mapped and len(chosen) > 2 * NEIGHBOURS:
         scores.add("vae", row.name, structure.plane(features, umap_plot.fit(features, seed), effect))
 
 

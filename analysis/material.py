@@ -31,7 +31,7 @@ class Sizes:
     pairs: int = 1_100
     """Random settings that probes are scored on, each over clips of two unseen recordings."""
     gallery: int = 4_300
-    """Such pairs among which models and principal components look for the same setting; at most `pairs` adds none."""
+    """Such pairs among which the same setting is looked for; at most `pairs` adds none."""
     fixed_clips: int = 100
     """Unseen dry clips with all settings at the middle; each meets every effect."""
     settings: int = 240
@@ -94,7 +94,7 @@ class Material:
     held: Renders
     """Unseen recordings in pairs of the same random settings."""
     gallery: Renders | None
-    """More pairs, as models and principal components see them."""
+    """More such pairs, for retrieval only."""
     fixed_fit: Renders
     fixed: Renders
     """All settings at the middle."""
@@ -118,21 +118,18 @@ def render(
 ) -> Material:
     """All clips as all representations see them, at `rate`."""
 
-    def seen(plan: Plan, split: dataset.Split, what: str, *more: str, by: Sequence[Representation] = rows) -> Renders:
-        return represent(plan, split, rate, by, what, more)
+    def seen(plan: Plan, split: dataset.Split, what: str, *more: str) -> Renders:
+        return represent(plan, split, rate, rows, what, more)
 
     train_dry, test_dry = (embed.draw_dry(split, sizes.train_clips, seed) for split in (train, test))
     fixed_dry, path_dry = embed.draw_dry(test, sizes.fixed_clips, seed), embed.spread_dry(test, sizes.path_clips, seed)
     far = sizes.gallery - sizes.pairs
-    searched = [row for row in rows if row.searched]
     return Material(
         fit=seen(embed.random_settings(kinds, train_dry, 2 * seed), train, "random settings, training"),
         held=seen(
             embed.pair_settings(kinds, test, sizes.pairs, 2 * seed), test, "random settings", "read", "content", "dry"
         ),
-        gallery=seen(embed.pair_settings(kinds, test, far, 2 * seed + 1), test, "more settings", by=searched)
-        if far > 0
-        else None,
+        gallery=seen(embed.pair_settings(kinds, test, far, 2 * seed + 1), test, "more settings") if far > 0 else None,
         fixed_fit=seen(embed.fixed_settings(kinds, train_dry), train, "middle settings, training"),
         fixed=seen(embed.fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
         cloud=seen(

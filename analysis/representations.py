@@ -28,8 +28,8 @@ class Representation(NamedTuple):
     """Features (clip, feature) of wet and dry clips (clip, sample), both at the rate of the first model."""
     encoder: inference.Encoder | None = None
     """Of a trained model, whose features are means and log-variances of posteriors side by side."""
-    searched: bool = False
-    """Whether it looks for the same setting among the most clips: models and principal components do."""
+    mapped: bool = False
+    """Whether it is laid out on a map, which takes seconds: models and principal components are."""
 
 
 class Remembered:
@@ -79,7 +79,7 @@ def rows(
             Representation(name, "wet", lambda wet, dry, of=posteriors[name]: of(wet, None), model, True)
             for name, model in models.items()
         ),
-        Representation(pca.name, "wet", lambda wet, dry: pca.code(spectrogram(wet)), searched=True),
+        Representation(pca.name, "wet", lambda wet, dry: pca.code(spectrogram(wet)), mapped=True),
         Representation("fresh weights", "wet", lambda wet, dry: fresh.encode(spectrogram(wet)).mean),
         Representation("MFCC statistics", "wet", lambda wet, dry: statistics(wet)),
     ]
@@ -94,7 +94,7 @@ def rows(
                 f"{pca.name}, wet − dry",
                 "wet and dry",
                 lambda wet, dry: difference.code(spectrogram(wet) - spectrogram(dry)),
-                searched=True,
+                mapped=True,
             ),
         ]
         if encoder.dry_aware:

@@ -20,7 +20,7 @@ import jinja2
 import numpy as np
 
 import jaxvae.recordings
-from analysis import audibility, board, command_line, members, representations, structure, table
+from analysis import audibility, board, command_line, figure, members, representations, structure, table
 from analysis.board import PROTOCOLS, Board
 from analysis.material import Sizes
 from analysis.structure import Ceiling
@@ -70,7 +70,8 @@ def sections(measured: Board) -> list[Section]:
     }
     accuracies = [f"accuracy_{name}" for name in ("logistic", "knn", "forest", "head", "audible", "audible_head")]
     f1 = [f"macro_f1_{name}" for name in ("logistic", "knn", "forest")]
-    inaudible = {name: {"section": "effect", "figure": "inaudible", "item": name} for name in about["effects"]}
+    short = _short_names(about["effects"])
+    inaudible = {short[name]: {"section": "effect", "figure": "inaudible", "item": name} for name in about["effects"]}
     return [
         Section(
             "Summary",
@@ -133,11 +134,11 @@ def sections(measured: Board) -> list[Section]:
                 *(summed(f"Mean over {item} parameters", "paths", item, *structure.PATH_FIGURES) for item in means),
                 *_paths_by_parameter(measured, entries),
                 entries.table(
-                    "Centre occupancy",
+                    "Centre occupancy of the cloud on a plane",
                     rows,
                     {
-                        f"{FIGURES[name].title}: {item}": {"section": "paths", "item": item, "figure": name}
-                        for name in ("ring_pca", "ring_umap")
+                        f"{words}: {short.get(item, item)}": {"section": "paths", "item": item, "figure": name}
+                        for name, words in (("ring_pca", "PCA"), ("ring_umap", "UMAP"))
                         for item in ("least", *about["effects"])
                     },
                     "column",
@@ -203,10 +204,17 @@ def sections(measured: Board) -> list[Section]:
 _RETRIEVAL = ("retrieval_r1", "retrieval_r10", "retrieval_rank")
 
 
+def _short_names(names: Sequence[str]) -> dict[str, str]:
+    """ "Delay" of mda/Delay, unless another effect is called so."""
+    short = [figure.short_name(name) for name in names]
+    return {name: one if short.count(one) == 1 else name for name, one in zip(names, short, strict=True)}
+
+
 def _items(measured: Board) -> dict[str, Key]:
     """Every parameter."""
+    short = _short_names(measured.about["effects"])
     return {
-        f"{name.rpartition('/')[2]} {parameter.name}": {"item": f"{name}/{parameter.name}"}
+        f"{short[name]} {parameter.name}": {"item": f"{name}/{parameter.name}"}
         for name in measured.about["effects"]
         for parameter in effects.get(name).parameters
     }

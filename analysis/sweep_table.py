@@ -117,7 +117,7 @@ def measure(
     rate = data.experiment.audio.sample_rate
     first = {best: encoders[best]} | encoders
     rows, components = representations.rows(first, train, COMPONENTS, seed)
-    rows = [row for row in rows if row.hears != "wet and dry"]
+    rows = [row for row in rows if row.hears == "wet" or row.name == "constant"]
     kinds = [effects.get(name) for name in data.experiment.data.effects]
     plans = [
         embed.random_settings(kinds, embed.draw_dry(split, count, seed), 2 * seed + number)
