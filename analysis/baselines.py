@@ -1,6 +1,7 @@
 """What a latent space has to beat: principal components of the same spectrograms, MFCC statistics, fresh weights.
 
-Each is a function from clips (clip, sample) to features (clip, feature), as `analysis.embed.represent` takes them.
+Blind baselines hear the wet clip only. Those that are given the dry clip as well describe the difference that the
+effect made, and are compared with nothing but dry-aware embeddings.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ def mfcc_statistics(
 
 @dataclasses.dataclass(frozen=True)
 class PrincipalComponents:
-    """Principal components of the spectrograms that an encoder sees."""
+    """Principal components of the spectrograms that an encoder sees, or of wet minus dry spectrograms."""
 
     encoder: inference.Encoder
     pca: PCA
@@ -40,29 +41,43 @@ class PrincipalComponents:
     """Clips."""
 
     @property
+    def name(self) -> str:
+        """Such as PCA-128."""
+        return f"PCA-{self.pca.n_components_}"
+
+    @property
     def band_mean(self) -> Float[np.ndarray, "bin 1"]:
         """Mean of each band over the clips that were fitted."""
         experiment = self.encoder.experiment
         return self.pca.mean_.reshape(experiment.bins, experiment.frames).mean(axis=1, keepdims=True)
 
+    def code(self, spectrogram: Float[np.ndarray, "clip bin frame"]) -> Float[np.ndarray, "clip component"]:
+        """Coordinates of spectrograms on the components."""
+        return self.pca.transform(spectrogram.reshape(len(spectrogram), -1))
+
     def embed(self, clips: Float[np.ndarray, "clip sample"], sample_rate: int) -> Float[np.ndarray, "clip component"]:
-        """Coordinates on the components."""
-        return self.pca.transform(_flat(self.encoder.spectrogram(clips, sample_rate)))
+        """Coordinates of clips on the components."""
+        return self.code(self.encoder.spectrogram(clips, sample_rate))
 
     def reconstruct(
         self, clips: Float[np.ndarray, "clip sample"], sample_rate: int
     ) -> Float[np.ndarray, "clip bin frame"]:
         """Spectrograms rebuilt from the components."""
-        spectrogram = self.encoder.spectrogram(clips, sample_rate)
-        return self.pca.inverse_transform(self.pca.transform(_flat(spectrogram))).reshape(spectrogram.shape)
+        experiment, code = self.encoder.experiment, self.embed(clips, sample_rate)
+        return self.pca.inverse_transform(code).reshape(len(clips), experiment.bins, experiment.frames)
 
 
 def principal_components(
-    encoder: inference.Encoder, train: dataset.Split, components: int | None = None, seed: int = 0
+    encoder: inference.Encoder,
+    train: dataset.Split,
+    components: int | None = None,
+    seed: int = 0,
+    dry_aware: bool = False,
 ) -> PrincipalComponents:
     """Components of clips that the encoder was trained on, 4,000 at random, or as many as 512 MB hold.
 
     None means as many as the encoder has latent dimensions, or half as many as there are clips if that is less.
+    Dry-aware ones are of the difference of the spectrograms, wet minus dry, each clip at the data set's level.
 
     Raises:
         ValueError: there are fewer training clips than components.
@@ -76,11 +91,9 @@ def principal_components(
     chosen = np.sort(np.random.default_rng(seed).choice(train.clips, clips, replace=False))
     spectrograms = np.empty((clips, experiment.bins * experiment.frames), np.float32)
     for part in np.array_split(np.arange(clips), -(-clips // 128)):
-        wet = audio.to_float(train.audio(chosen[part]))
-        spectrograms[part] = _flat(encoder.spectrogram(wet, experiment.audio.sample_rate))
+        seen = encoder.spectrogram(audio.to_float(train.audio(chosen[part])), experiment.audio.sample_rate)
+        if dry_aware:
+            seen = seen - encoder.spectrogram(train.dry(chosen[part]), experiment.audio.sample_rate)
+        spectrograms[part] = seen.reshape(len(seen), -1)
     pca = PCA(components, svd_solver="randomized", iterated_power=2, random_state=seed).fit(spectrograms)
     return PrincipalComponents(encoder, pca, clips)
-
-
-def _flat(spectrogram: Float[np.ndarray, "clip bin frame"]) -> Float[np.ndarray, "clip pixel"]:
-    return spectrogram.reshape(len(spectrogram), -1)

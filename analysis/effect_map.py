@@ -72,7 +72,7 @@ def fit(
     cloud = embed.random_settings(kinds, np.full(settings, clip), seed)
     paths = embed.sweep_settings(kinds, np.array([clip]), steps)
     plan = embed.Plan(cloud.effects, *(np.concatenate(pair) for pair in zip(cloud[1:], paths[1:], strict=True)))
-    plan, features = embed.represent(plan, split, rate, {"latent": lambda wet: encoder.embed(wet, rate)}, "effect maps")
+    plan, features = embed.represent(plan, split, rate, {"latent": embed.blind(encoder.embed, rate)}, "effect maps")
     maps = []
     for index, kind in enumerate(kinds):
         rows = plan.effect == index

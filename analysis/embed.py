@@ -30,8 +30,9 @@ from jaxvae.folder import Folder
 
 _CHUNK = 128  # clips rendered at once, about 130 MB of dry and wet audio
 
-Representations = Mapping[str, Callable[[np.ndarray], np.ndarray]]
-"""By name, functions of wet clips (clip, sample) that give (clip, feature)."""
+Representations = Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]
+"""By name, functions of wet clips and of the dry clips before the effect, both (clip, sample), that give
+(clip, feature)."""
 
 
 class Plan(NamedTuple):
@@ -55,9 +56,23 @@ class Plan(NamedTuple):
 
 
 def draw_dry(split: dataset.Split, clips: int, seed: int) -> Int[np.ndarray, " clip"]:
-    """Indices of so many dry clips of a split, of which fewer are the first; none repeats before all have come."""
+    """Indices of so many dry clips of a split, of which fewer are the first; no crop repeats before all have come."""
     rng = np.random.default_rng(seed)
-    return np.concatenate([rng.permutation(split.clips) for _ in range(-(-clips // split.clips))])[:clips]
+    distinct = np.unique(split.start, return_index=True)[1]  # clips of one block share their crops
+    return np.concatenate([rng.permutation(distinct) for _ in range(-(-clips // len(distinct)))])[:clips]
+
+
+def spread_dry(split: dataset.Split, clips: int, seed: int) -> Int[np.ndarray, " clip"]:
+    """Indices of so many dry clips (or all crops, if they are fewer) of as many recordings as there are.
+
+    No recording comes again before all others have come as often.
+    """
+    drawn = draw_dry(split, len(np.unique(split.start)), seed)
+    times = np.empty(len(drawn), int)
+    for recording in np.unique(split.recording):
+        own = split.recording[drawn] == recording
+        times[own] = np.arange(np.sum(own))
+    return drawn[np.argsort(times, kind="stable")][:clips]
 
 
 def random_settings(kinds: Sequence[effects.Effect], dry: Int[np.ndarray, " clip"], seed: int) -> Plan:
@@ -89,6 +104,29 @@ def sweep_settings(kinds: Sequence[effects.Effect], dry: Int[np.ndarray, " clip"
     return _plan(kinds, effect, values, dry)._replace(moving=moving.astype(np.int32))
 
 
+def pair_settings(kinds: Sequence[effects.Effect], split: dataset.Split, pairs: int, seed: int) -> Plan:
+    """Settings uniform on [0, 1], each over clips of two recordings: rows 2i and 2i + 1 differ in nothing else.
+
+    The effects take turns. Of a split of one recording, the two are different crops.
+    """
+    rng = np.random.default_rng((seed, 2))
+    first, second = draw_dry(split, pairs, seed), np.empty(pairs, np.int64)
+    several = len(np.unique(split.recording)) > 1
+    for pair, clip in enumerate(first):
+        others = split.recording != split.recording[clip] if several else split.start != split.start[clip]
+        second[pair] = rng.choice(np.flatnonzero(others))
+    values = rng.uniform(size=(pairs, _widest(kinds)))
+    dry = np.stack([first, second], axis=1).reshape(-1)
+    return _plan(kinds, np.repeat(np.arange(pairs) % len(kinds), 2), np.repeat(values, 2, axis=0), dry)
+
+
+def pairs(plan: Plan) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
+    """Rows of the first and of the second clips of `pair_settings`, of the pairs of which both were kept."""
+    same = np.all((plan.normalized[1:] == plan.normalized[:-1]) | np.isnan(plan.normalized[1:]), axis=1)
+    first = np.flatnonzero(same & (plan.effect[1:] == plan.effect[:-1]))
+    return first, first + 1
+
+
 def _widest(kinds: Sequence[effects.Effect]) -> int:
     return max(len(kind.parameters) for kind in kinds)
 
@@ -109,7 +147,8 @@ def represent(
 ) -> tuple[Plan, dict[str, Float[np.ndarray, "clip feature"]]]:
     """Rows of the plan that can be heard, and each representation of them.
 
-    All representations get the same clips, at `sample_rate` and the data set's level. Rendering and encoding go chunk
+    All representations get the same wet clips, at `sample_rate` and the data set's level, and their dry clips, as they
+    went into the effect. Rendering and encoding go chunk
     by chunk, so memory holds one chunk of audio whatever the length of the plan.
 
     Raises:
@@ -117,6 +156,13 @@ def represent(
     """
     chunks = (_represent_chunk(rows, split, sample_rate, representations) for rows in _chunks(plan))
     return _collect(plan, enumerate(chunks), description)
+
+
+def blind(
+    function: Callable[[np.ndarray, int], np.ndarray], sample_rate: int
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A representation that hears the wet clips only, of a function of clips and their rate."""
+    return lambda wet, dry: function(wet, sample_rate)
 
 
 def _chunks(plan: Plan) -> list[Plan]:
@@ -135,8 +181,8 @@ def _represent_chunk(
     audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
     if not audible.any():
         return audible, {}
-    level = audio.set_peak(wet[audible], dataset.WET_PEAK_DBFS)
-    return audible, {name: function(level) for name, function in representations.items()}
+    wet, dry = audio.set_peak(wet[audible], dataset.WET_PEAK_DBFS), dry[audible]
+    return audible, {name: function(wet, dry) for name, function in representations.items()}
 
 
 def _collect(
@@ -256,7 +302,9 @@ def _load_once(source: Source, folder: Folder, split_name: str) -> tuple[inferen
     return encoder, dataset.load(encoder.experiment, folder).split(split_name)
 
 
-def _posterior(encoder: inference.Encoder, wet: Float[np.ndarray, "clip sample"]) -> np.ndarray:
+def _posterior(
+    encoder: inference.Encoder, wet: Float[np.ndarray, "clip sample"], dry: Float[np.ndarray, "clip sample"]
+) -> np.ndarray:
     return np.concatenate(encoder.posterior(wet, encoder.experiment.audio.sample_rate), axis=1)
 
 

@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import soundfile
 import soxr
@@ -27,6 +26,7 @@ from matplotlib.figure import Figure
 
 import configs
 from analysis import (
+    board,
     command_line,
     curves,
     effect_map,
@@ -35,13 +35,18 @@ from analysis import (
     interpolate,
     members,
     pair_plot,
+    probes,
     scoreboard,
+    table,
     umap_plot,
 )
+from analysis.board import Board
+from analysis.material import Sizes
+from analysis.probes import Labelled
 from jaxvae import atomic_file, audio, config, dataset, effects, inference, spectrogram
 
 _MAP_SETTINGS = 240
-_LATENT = "latent space"
+SIZES = Sizes(train_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,53 +61,6 @@ class Picture:
 def picture(title: str, caption: str, drawn: Figure) -> Picture:
     """A figure as part of the page."""
     return Picture(title, caption, figure.data_url(figure.png(drawn), "image/png"))
-
-
-def verdicts(figures: dict[str, Any]) -> list[str]:
-    """Sentences that say whether the latent space beats the best baseline, from the numbers alone."""
-    sentences, comparisons = [], figures["comparisons"]
-    words = {"random": "at random settings", "fixed": "with all settings at the middle"}
-    for protocol, scores in figures["effect"].items():
-        for probe, name in (("logistic", "logistic regression"), ("knn", "15 nearest neighbours")):
-            comparison = comparisons[protocol][probe]
-            ours, theirs = (scores[key][probe]["accuracy"] for key in (_LATENT, comparison["baseline"]))
-            sentences.append(
-                f"Effect {words[protocol]}, {name}: {ours:.1%} from the latent space, {theirs:.1%} from "
-                f"{comparison['baseline']}, the best baseline; chance {scores[_LATENT]['chance']:.1%}. "
-                + _verdict(comparison, 100, ".1f", "points")
-            )
-    r2, comparison = scoreboard.mean_r2(figures["parameters"]), comparisons["settings"]
-    sentences.append(
-        f"Settings on unseen recordings, mean R² of ridge regressions: {r2[_LATENT]:.2f} from the latent space, "
-        f"{r2[comparison['baseline']]:.2f} from {comparison['baseline']}, the best baseline. "
-        + _verdict(comparison, 1, ".2f", "")
-    )
-    errors, unit = figures["reconstruction"]["rms_error"], figures["reconstruction"]["unit"]
-    listed = ", ".join(f"{name} {error:.2f}" for name, error in errors.items())
-    sentences.append(
-        f"Root-mean-square error of reconstruction of unseen clips, in {unit}: {listed}. "
-        + _verdict(comparisons["reconstruction"], 1, ".2f", unit)
-    )
-    return sentences
-
-
-def _verdict(comparison: dict[str, Any], scale: float, digits: str, unit: str) -> str:
-    """What an advantage over a baseline says, with its interval."""
-    value, low, high = (None if x is None else scale * x for x in (comparison[key] for key in ("value", "low", "high")))
-    baseline, recordings = comparison["baseline"], comparison["recordings"]
-    advantage = f"advantage {value:+{digits}} {unit}".rstrip()
-    if low is None:
-        return (
-            f"The latent space and {baseline} cannot be told apart on so few recordings, {recordings}: {advantage}, "
-            "no interval."
-        )
-    if low > 0:
-        words = f"The latent space beats {baseline}"
-    elif high < 0:
-        words = f"The latent space does NOT beat {baseline}"
-    else:
-        words = f"The latent space and {baseline} cannot be told apart"
-    return f"{words}: {advantage}, 95 % interval {low:+{digits}} to {high:+{digits}}, {recordings} recordings."
 
 
 def commands(run: Path, experiment: config.Experiment, member: int | None = None) -> list[str]:
@@ -180,20 +138,19 @@ def _examples(
     return drawn, sounds
 
 
-def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0, member: int | None = None) -> tuple[str, dict[str, Any]]:
-    """The page and its figures, of the best member of a sweep or of a given one."""
+def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> tuple[str, Board, dict[str, Any]]:
+    """The page, the scoreboard on it and the figures of its maps, of the best member of a sweep or of a given one."""
     began = time.perf_counter()
     (chosen,) = members.load(run, () if member is None else (member,))
     encoder, of_sweep = chosen.encoder, chosen.logs != run
-    experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
+    experiment = encoder.experiment
     data = dataset.render(experiment)
     test, kinds = data.split("test"), [effects.get(name) for name in encoder.effects]
-    figures, material = scoreboard.measure(encoder, data, kinds, sizes, seed)
-    posterior = encoder.posterior(audio.to_float(test.audio(np.arange(min(test.clips, 256)))), rate)
-    figures["latent"] = scoreboard.of_posterior(*posterior)
+    measured = board.measure({scoreboard.OURS: encoder}, data.split("train"), test, sizes, seed=seed)
 
     pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
-    kl = np.array(figures["latent"]["kl_per_dimension"])
+    kl = np.array(measured.kl_per_dimension[scoreboard.OURS])
+    active = probes.active_units(measured.held.features[scoreboard.OURS])
     pictures["run"] = [
         picture(
             "Training",
@@ -203,35 +160,34 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0, member: int | None 
         picture(
             "KL divergence",
             "Averaged over test clips.",
-            curves.draw_kl(kl, figures["latent"]["active_units"]),
+            curves.draw_kl(kl, active),
         ),
     ]
-    unit = figures["reconstruction"]["unit"]
-    drawn, sounds = _examples(encoder, test, material.components, kinds, unit)
+    components, held = measured.components, measured.held
+    drawn, sounds = _examples(encoder, test, components, kinds, measured.about["error_unit"])
     pictures["run"].append(picture("Reconstructions", "One unseen clip of each effect, at the posterior mean.", drawn))
 
-    figures["maps"] = {}
+    maps = {}
     for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
-        kept = material.plan.effect < count
-        if len(np.unique(material.plan.effect[kept])) < 2:
+        kept = held.plan.effect < count
+        if len(np.unique(held.plan.effect[kept])) < 2:
             continue
         panels = {
-            f"{name}, {features.shape[1]} dimensions": material.plan.select(kept).labelled(features[kept], test)
-            for name, features in list(material.features.items())[:2]
+            f"{name}, {held.features[name].shape[1]} dimensions": Labelled(
+                *(field[kept] for field in held.labelled(name))
+            )
+            for name in (scoreboard.OURS, components.name)
         }
-        names = tuple(kind.name for kind in kinds[:count])
-        drawn, scores = umap_plot.draw(panels, names, seed)
-        figures["maps"][str(count)] = {name: score._asdict() for name, score in scores.items()}
+        drawn, scores = umap_plot.draw(panels, encoder.effects[:count], seed)
+        maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
         caption = (
             "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
         )
         pictures["maps"].append(picture(f"{count} effects", caption, drawn))
 
-    clip = int(embed.draw_dry(test, sizes.path_clips, seed)[0])
-    figures["effects"] = {}
+    clip = int(embed.spread_dry(test, sizes.path_clips, seed)[0])
     for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
         name = drawn.effect.name
-        figures["effects"][name] = scoreboard.of_map(drawn)
         grey = "Grey: the same clip at random settings."
         pictures["effects"].append(picture(f"{name}: each parameter", grey, interpolate.draw_separate(drawn)))
         if len(drawn.effect.parameters) > 1:
@@ -239,28 +195,28 @@ def build(run: Path, sizes: scoreboard.Sizes, seed: int = 0, member: int | None 
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
             pictures["effects"].append(picture(f"{name}: domain colouring", caption, pair_plot.draw(drawn)))
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    page = (
+        scoreboard.environment()
+        .get_template("report.html")
+        .render(
+            experiment=experiment,
+            data=data,
+            kinds=kinds,
+            config=json.dumps(config.to_dict(experiment), indent=1),
+            commands=commands(run, experiment, chosen.index if of_sweep else None),
+            member=chosen.title if of_sweep else None,
+            date=datetime.date.today().isoformat(),
+            seed=seed,
+            sections=scoreboard.sections(measured),
+            advantages=scoreboard.advantages(measured),
+            pictures=pictures,
+            sounds=sounds,
+            clip=clip,
+            recording=data.recordings[int(test.recording[clip])],
+            seconds=time.perf_counter() - began,
+        )
     )
-    template = environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
-    page = template.render(
-        experiment=experiment,
-        data=data,
-        kinds=kinds,
-        config=json.dumps(config.to_dict(experiment), indent=1),
-        commands=commands(run, experiment, chosen.index if of_sweep else None),
-        member=chosen.title if of_sweep else None,
-        date=datetime.date.today().isoformat(),
-        figures=figures,
-        mean_r2=scoreboard.mean_r2(figures["parameters"]),
-        verdicts=verdicts(figures),
-        pictures=pictures,
-        sounds=sounds,
-        clip=clip,
-        recording=data.recordings[int(test.recording[clip])],
-        seconds=time.perf_counter() - began,
-    )
-    return page, figures
+    return page, measured, maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,7 +228,7 @@ class Options:
     out: Path | None = None
     """The page to write; none means report.html in the run's folder, of a given member report_003.html."""
     member: command_line.Member = None
-    sizes: scoreboard.Sizes = dataclasses.field(default_factory=scoreboard.Sizes)
+    sizes: Sizes = dataclasses.field(default_factory=lambda: SIZES)
     seed: int = 0
 
 
@@ -280,14 +236,13 @@ def main(options: Options) -> None:
     """Measure, draw and write the page and its figures."""
     name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
     out = options.run / name if options.out is None else options.out
-    page, figures = build(options.run, options.sizes, options.seed, options.member)
+    page, measured, maps = build(options.run, options.sizes, options.seed, options.member)
     beside = out.with_name(f"{out.stem}_figures.json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in ((beside, json.dumps(figures, indent=1)), (out, page)):
+    for path, text in ((beside, json.dumps(measured.figures() | {"maps": maps}, indent=1)), (out, page)):
         with atomic_file.write(path) as file:
             file.write(text.encode())
-    for sentence in verdicts(figures):
-        print(sentence)
+    print(table.text(scoreboard.advantages(measured)))
     print(f"wrote {out} ({len(page) / 2**20:.1f} MB) and {beside}")
 
 

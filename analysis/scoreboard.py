@@ -1,276 +1,475 @@
-"""Figures of a trained run beside those of its baselines, all on unseen recordings.
+"""How good a latent space is, on one page: a trained run beside what it has to beat, all on unseen recordings.
 
-Every representation gets the same clips and the same probes: the latent space, principal components of the same
-spectrograms, an encoder of the same shape with fresh weights, MFCC statistics, and a constant. Probes are fitted on
-the training recordings and scored on the test recordings. An effect that cannot be heard in the clips of a protocol is
-left out of its figures, and with fewer than two effects there is no question which one it is.
+    python -m analysis.scoreboard --workdir runs/mine --out board
+    python -m analysis.scoreboard --workdir runs/mine --compare runs/seed --ceiling ceiling.json --out board
+    python -m analysis.scoreboard --workdir runs/mine --audio ~/other_music --effects pedalboard/Phaser --out board
+
+Writes scoreboard.txt, .json, .csv and .html. Every clip is rendered once and given to every representation, wet and
+dry. Those that hear the wet clip only are compared with one another, and so are those that hear the dry clip as well.
+The same command gives the same figures.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+import jinja2
 import numpy as np
-from jaxtyping import Float, Int
 
-from analysis import baselines, bootstrap, embed, paths, probes
-from analysis.baselines import PrincipalComponents
-from analysis.effect_map import EffectMap
-from jaxvae import audio, config, dataset, inference, losses
-from jaxvae.effects import Effect
-from jaxvae.vae import Posterior
+import jaxvae.recordings
+from analysis import audibility, board, command_line, figure, members, representations, structure, table
+from analysis.board import PROTOCOLS, Board
+from analysis.material import Sizes
+from analysis.structure import Ceiling
+from analysis.table import FIGURES, Entries, Key, Table
+from jaxvae import atomic_file, config, dataset, effects, inference
 
-_LEAST_CLIPS = 5  # of an effect, from which its settings are read: the folds of the penalty's choice
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """How many clips the figures are measured on."""
-
-    train_clips: int = 100
-    """Dry clips that the probes are fitted on; each meets every effect."""
-    test_clips: int = 80
-    """Unseen dry clips that they are scored on; each meets every effect."""
-    path_clips: int = 2
-    """Unseen dry clips on which every parameter is moved."""
-    path_steps: int = 11
-    components: int | None = None
-    """Principal components of the baseline; none means as many as latent dimensions."""
+OURS = "this model"
+_TEST_CLIPS = 1_200  # of other folders: 600 crops
+_SAME = ("audio.", "data.audio", "data.test_audio", "data.seed", "data.validation_share", "data.test_share")
 
 
-@dataclasses.dataclass(frozen=True)
-class Material:
-    """Test clips at random settings as every representation sees them, for pictures and more figures."""
+class Section(NamedTuple):
+    """Tables of one subject."""
 
-    plan: embed.Plan
-    features: Mapping[str, Float[np.ndarray, "clip feature"]]
-    components: PrincipalComponents
-
-
-Pairs = Mapping[str, tuple[probes.Labelled, probes.Labelled]]
-"""Of each representation, the clips that probes are fitted on and those that they are scored on."""
+    title: str
+    note: str
+    tables: list[Table]
 
 
-def label(
-    representations: Mapping[str, Callable[[np.ndarray], np.ndarray]],
-    data: dataset.Dataset,
-    kinds: Sequence[Effect],
-    protocol: Literal["random", "fixed"],
-    train_clips: int,
-    test_clips: int,
-    seed: int,
-) -> tuple[embed.Plan, Pairs]:
-    """The test clips, and training and test clips as every representation sees them; each is rendered once."""
-    made = []
-    for number, (name, clips) in enumerate((("train", train_clips), ("test", test_clips))):
-        split = data.split(name)
-        dry = embed.draw_dry(split, clips, seed)
-        if protocol == "random":
-            plan = embed.random_settings(kinds, dry, 2 * seed + number)  # not the same settings
-        else:
-            plan = embed.fixed_settings(kinds, dry)
-        description = f"{protocol} settings, {name}"
-        plan, features = embed.represent(plan, split, data.experiment.audio.sample_rate, representations, description)
-        made.append({name: plan.labelled(values, split) for name, values in features.items()})
-    fit, held = made
-    return plan, {name: (fit[name], held[name]) for name in representations}
+def sections(measured: Board) -> list[Section]:
+    """Every figure, in tables."""
+    entries, about = Entries(measured.entries, measured.hears), measured.about
+    rows = {row: {"row": row} for row in measured.hears}
+    ways = list(dict.fromkeys(entry.item for entry in measured.entries if entry.figure == "retrieval_r1"))
+    unit, held = about["error_unit"], about["clips"]["held"]
+    means = ("identifiable", "all") if about["ceiling"] else ("all",)
 
+    def of(section: str, item: str, *figures: str) -> dict[str, Key]:
+        return {FIGURES[name].title: {"section": section, "figure": name, "item": item} for name in figures}
 
-def measure(
-    encoder: inference.Encoder, data: dataset.Dataset, kinds: Sequence[Effect], sizes: Sizes, seed: int = 0
-) -> tuple[dict[str, Any], Material]:
-    """All figures that need no picture, ready for JSON, and the test clips that they were measured on."""
-    train, test = data.split("train"), data.split("test")
-    rate = encoder.experiment.audio.sample_rate
-    components = baselines.principal_components(encoder, train, sizes.components, seed)
-    fresh = inference.untrained(encoder, seed)
-    representations = {
-        "latent space": lambda wet: encoder.embed(wet, rate),
-        f"PCA-{components.pca.n_components_}": lambda wet: components.embed(wet, rate),
-        "random encoder": lambda wet: fresh.embed(wet, rate),
-        "MFCC statistics": lambda wet: baselines.mfcc_statistics(wet, rate),
-        "constant": lambda wet: np.zeros((len(wet), 1), np.float32),
+    def summed(title: str, section: str, item: str, *figures: str) -> Table:
+        return entries.table(title, rows, of(section, item, *figures), "column")
+
+    summary = {
+        "effect, middle settings, forest (%)": {"section": "effect", "item": "fixed", "figure": "accuracy_forest"},
+        "effect, random settings, logistic (%)": {"section": "effect", "item": "random", "figure": "accuracy_logistic"},
+        "… head (%)": {"section": "effect", "item": "random", "figure": "accuracy_head"},
+        "settings R²": {"section": "settings", "item": "all", "figure": "r2"},
+        "… head": {"section": "settings", "item": "all", "figure": "r2_head"},
+        "… of ceiling (%)": {"section": "settings", "item": "all", "figure": "share_of_ceiling"},
+        "… one clip": {"section": "settings", "item": "all", "figure": "r2_one_clip"},
+        "paths |ρ|": {"section": "paths", "item": means[0], "figure": "monotonicity"},
+        f"{ways[-1]} R@1 (%)": {"section": "invariance", "item": ways[-1], "figure": "retrieval_r1"},
+        f"{ways[-1]} R@10 (%)": {"section": "invariance", "item": ways[-1], "figure": "retrieval_r10"},
+        "recording / chance": {"section": "invariance", "item": "", "figure": "recording_ratio"},
+        f"error ({unit})": {"section": "vae", "item": "", "figure": "reconstruction"},
     }
-    figures: dict[str, Any] = {
-        "sizes": dataclasses.asdict(sizes),
-        "seed": seed,
-        "representations": list(representations),
-        "components_fitted_on": components.fitted_on,
-        "heard": {},
-        "effect": {},
-        "comparisons": {},
+    accuracies = [f"accuracy_{name}" for name in ("logistic", "knn", "forest", "head", "audible", "audible_head")]
+    f1 = [f"macro_f1_{name}" for name in ("logistic", "knn", "forest")]
+    short = _short_names(about["effects"])
+    inaudible = {short[name]: {"section": "effect", "figure": "inaudible", "item": name} for name in about["effects"]}
+    return [
+        Section(
+            "Summary",
+            "Best of those that hear the same in bold, with 95 % intervals over recordings below.",
+            [entries.table("All representations", rows, summary, "column")],
+        ),
+        Section(
+            "Effect",
+            f"Probes are fitted on {about['clips']['fit']['used']:,} clips of training recordings and scored on "
+            f"{held['used']:,} of {held['recordings']} unseen recordings at random settings, "
+            f"{about['clips']['fixed']['used']:,} with all settings at the middle (the seed's protocol). Chance is "
+            f"{100 / len(about['effects']):.0f} %; clips of each effect: {', '.join(map(str, held['of_effect']))}. "
+            f"Inaudible: the log-spectral distance to the dry clip is below {audibility.INAUDIBLE_DB:g} dB.",
+            [
+                *(summed(f"Accuracy, {words}", "effect", item, *accuracies, *f1) for item, words in PROTOCOLS.items()),
+                entries.table(
+                    "Inaudible clips (%)",
+                    {words: {"row": item} for item, words in PROTOCOLS.items()},
+                    inaudible,
+                    "column",
+                ),
+            ],
+        ),
+        Section(
+            "Settings",
+            "R² of ridge regressions fitted on training recordings, and of the model's own heads; 1 is perfect, 0 as "
+            "good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. One clip: "
+            f"five folds over {about['sizes']['settings']} settings on one known clip, the seed's easy protocol. "
+            + (
+                f"Ceiling: {about['ceiling']}; identifiable: it is above 0.25."
+                if about["ceiling"]
+                else "No ceiling given."
+            ),
+            [
+                entries.table(
+                    "Means over effects",
+                    rows,
+                    {
+                        f"{FIGURES[name].title}, {item}": {"section": "settings", "item": item, "figure": name}
+                        for name in ("r2", "r2_head", "mae", "mae_head", "r2_one_clip")
+                        for item in means
+                    }
+                    | of("settings", "all", "share_of_ceiling", "share_of_ceiling_head"),
+                    "column",
+                ),
+                *_by_parameter(measured, entries),
+                *_calibration(measured, entries),
+            ],
+        ),
+        Section(
+            "Paths",
+            f"One parameter moves over {about['sizes']['path_steps']} settings, the others rest in the middle; means "
+            f"over {about['sizes']['path_clips']} clips of {about['clips']['paths']['recordings']} unseen recordings. "
+            "|ρ|: Spearman of the setting with arc length along the principal curve; smooth: 1 straight and even, 0 a "
+            "random walk; straight: distance of the ends over the length; open: 0 for a closed ring; length: in sizes "
+            f"of the cloud of all clips, per step of {audibility.INAUDIBLE_DB:g} dB of log-spectral distance. Centre "
+            f"occupancy of the cloud of {about['sizes']['settings']} settings of each effect on one clip: disc 1, "
+            "Gaussian 1.27, ring 0; low also for a thin bent band, the map of an effect that one parameter dominates.",
+            [
+                *(summed(f"Mean over {item} parameters", "paths", item, *structure.PATH_FIGURES) for item in means),
+                *_paths_by_parameter(measured, entries),
+                entries.table(
+                    "Centre occupancy of the cloud on a plane",
+                    rows,
+                    {
+                        f"{words}: {short.get(item, item)}": {"section": "paths", "item": item, "figure": name}
+                        for name, words in (("ring_pca", "PCA"), ("ring_umap", "UMAP"))
+                        for item in ("least", *about["effects"])
+                    },
+                    "column",
+                ),
+            ],
+        ),
+        Section(
+            "Invariance",
+            "Each of the pairs is the same effect at the same settings over two recordings; the second is looked for "
+            "among all second clips, by cosine. Chance: R@1 is 1 / ways, mean rank 50 %. The recording is read by "
+            "probes from crops that they have not met; from the effect latent less is better, from the content latent "
+            "more.",
+            [
+                *(summed(f"Same setting, other recording, {item}", "invariance", item, *_RETRIEVAL) for item in ways),
+                summed(
+                    "Which recording?",
+                    "invariance",
+                    "",
+                    *(f"{of}_{name}" for of in ("recording", "content") for name in ("accuracy", "ratio")),
+                ),
+            ],
+        ),
+        Section(
+            "VAE",
+            f"Root-mean-square error of spectrograms in {unit}, at the posterior mean; the constant is each band's "
+            "mean. KL divergence and active units (variance of the mean above 0.01) of the effect latent. ELBO of a "
+            "Gaussian decoder of the best variance, at the posterior mean. Silhouettes are those of the effects; "
+            f"maps by UMAP of {min(about['sizes']['map_clips'], held['used'] // 2)} clips.",
+            [
+                summed(
+                    "",
+                    "vae",
+                    "",
+                    "reconstruction",
+                    "elbo",
+                    "kl",
+                    "active_units",
+                    "active_share",
+                    "silhouette",
+                    "silhouette_map",
+                    "trustworthiness",
+                )
+            ],
+        ),
+        *(
+            [
+                Section(
+                    "Unseen effects",
+                    f"{', '.join(about['unseen_effects'])}: not in training. Probes are fitted on them, latent spaces "
+                    "are not.",
+                    [
+                        summed("Effect", "unseen", "random", *accuracies, *f1),
+                        summed("Settings, means", "unseen", "all", "r2", "mae"),
+                    ],
+                )
+            ]
+            if about["unseen_effects"]
+            else []
+        ),
+    ]
+
+
+_RETRIEVAL = ("retrieval_r1", "retrieval_r10", "retrieval_rank")
+
+
+def _short_names(names: Sequence[str]) -> dict[str, str]:
+    """ "Delay" of mda/Delay, unless another effect is called so."""
+    short = [figure.short_name(name) for name in names]
+    return {name: one if short.count(one) == 1 else name for name, one in zip(names, short, strict=True)}
+
+
+def _items(measured: Board) -> dict[str, Key]:
+    """Every parameter."""
+    short = _short_names(measured.about["effects"])
+    return {
+        f"{short[name]} {parameter.name}": {"item": f"{name}/{parameter.name}"}
+        for name in measured.about["effects"]
+        for parameter in effects.get(name).parameters
     }
-    for protocol in ("random", "fixed"):
-        plan, pairs = label(representations, data, kinds, protocol, sizes.train_clips, sizes.test_clips, seed)
-        fit, held = pairs["latent space"]
-        recording = held.recording
-        figures["heard"][protocol] = [kinds[index].name for index in np.unique(fit.effect)]
-        if len(figures["heard"][protocol]) > 1:
-            scores = {name: probes.classify(*pair, seed) for name, pair in pairs.items()}
-            figures["effect"][protocol] = {name: _effect(score, len(recording)) for name, score in scores.items()}
-            figures["comparisons"][protocol] = {
-                probe: _compare({name: score[probe].correct for name, score in scores.items()}, recording, seed)
-                for probe in ("logistic", "knn")
-            }
-        if protocol == "random":
-            material = Material(plan, {name: held.features for name, (_, held) in pairs.items()}, components)
-            figures["parameters"], figures["comparisons"]["settings"] = of_parameters(kinds, pairs, seed)
-    compared = dict(list(representations.items())[:2])
-    dry = embed.draw_dry(test, sizes.path_clips, seed)
-    plan = embed.sweep_settings(kinds, dry, sizes.path_steps)
-    plan, moved = embed.represent(plan, test, rate, compared, "paths")
-    for index, kind in enumerate(kinds):
-        for moving, parameter in enumerate(kind.parameters if kind.name in figures["parameters"] else ()):
-            rows = (plan.effect == index) & (plan.moving == moving)
-            clouds = {name: material.features[name][material.plan.effect == index] for name in compared}
-            figures["parameters"][kind.name][parameter.name]["path"] = {
-                name: _path(moved[name][rows], plan.dry[rows], clouds[name]) for name in compared
-            }
-    figures["reconstruction"], figures["comparisons"]["reconstruction"] = _reconstruction(
-        encoder, components, test, seed
+
+
+def _by_parameter(measured: Board, entries: Entries) -> list[Table]:
+    """R² of each parameter, a table for the blind and one for the dry-aware."""
+    tables = []
+    for hears, words in (("wet", "hearing the wet clip"), ("wet and dry", "hearing the dry clip as well")):
+        rows = [row for row, own in measured.hears.items() if own == hears]
+        columns = {"ceiling": {"section": "settings", "figure": "ceiling", "row": "ceiling"}}
+        for row in rows:
+            columns[row] = {"section": "settings", "figure": "r2", "row": row}
+            columns[f"{row}: head"] = {"section": "settings", "figure": "r2_head", "row": row}
+        if rows:
+            tables.append(entries.table(f"R² of each parameter, {words}", _items(measured), columns, "line"))
+    return tables
+
+
+def _calibration(measured: Board, entries: Entries) -> list[Table]:
+    lines = _items(measured) | {"all": {"item": "all"}}
+    names = ("mae", "mae_head", "r2_one_clip", "coverage_50", "coverage_80", "coverage_90", "nll")
+    return [
+        entries.table(
+            f"{row} in detail",
+            lines,
+            {FIGURES[name].title: {"section": "settings", "figure": name, "row": row} for name in names}
+            | {"MAE constant": {"section": "settings", "figure": "mae", "row": "constant"}},
+            "line",
+        )
+        for row in _ours(measured)
+    ]
+
+
+def _paths_by_parameter(measured: Board, entries: Entries) -> list[Table]:
+    return [
+        entries.table(
+            f"{row}, each parameter",
+            _items(measured),
+            {FIGURES[name].title: {"section": "paths", "figure": name, "row": row} for name in structure.PATH_FIGURES},
+            "line",
+        )
+        for row in _ours(measured)
+    ]
+
+
+def _ours(measured: Board) -> list[str]:
+    return [row for row in (OURS, representations.dry_aware(OURS)) if row in measured.hears]
+
+
+def advantages(measured: Board) -> Table:
+    """This model against the best baseline that hears the same, figure by figure, on the same clips."""
+    entries, lines = Entries(measured.entries, measured.hears), []
+    for found in measured.comparisons:
+        values = [
+            table.number(found.figure, entries.value(found.section, found.figure, found.item, row))
+            for row in (found.row, found.baseline)
+        ]
+        advantage = table.number(found.figure, found.value)
+        interval = (
+            "" if found.low is None else " – ".join(table.number(found.figure, x) for x in (found.low, found.high))
+        )
+        cells = [values[0], found.baseline, values[1]]
+        label = f"{found.section}, {found.item}: {FIGURES[found.figure].title}".replace(", :", ":")
+        lines.append(
+            table.Line(
+                label + (", dry-aware" if measured.hears[found.row] == "wet and dry" else ""),
+                [*map(table.Cell, cells), table.Cell(advantage, interval), table.Cell(verdict(found))],
+            )
+        )
+    return Table(
+        "This model against the best of the others that hear the same",
+        [OURS, "best other", "its figure", "advantage", "verdict"],
+        lines,
     )
-    return figures, material
 
 
-def of_posterior(mean: Float[np.ndarray, "clip latent"], logvar: Float[np.ndarray, "clip latent"]) -> dict[str, Any]:
-    """How much of the latent space is in use."""
-    kl = np.asarray(losses.kl_per_dimension(Posterior(mean, logvar))).mean(axis=0)
-    return {
-        "dimensions": mean.shape[1],
-        "active_units": probes.active_units(mean),
-        "kl_nats": float(kl.sum()),
-        "kl_per_dimension": kl.tolist(),
-    }
+def verdict(found: table.Comparison) -> str:
+    """What an advantage says, from its interval alone."""
+    if found.low is None or found.high is None:
+        return f"too few recordings ({found.recordings})"
+    if found.low > 0:
+        return "better"
+    return "worse" if found.high < 0 else "cannot be told"
 
 
-def of_map(drawn: EffectMap) -> dict[str, Any]:
-    """Figures of one effect on one known clip: the seed's easy protocol, and whether the map is a ring."""
-    latent, normalized = drawn.latent[drawn.cloud], drawn.normalized[drawn.cloud]
-    scores = probes.settings_one_clip(latent, normalized)
-    # With one parameter the map is a curve, of which the ring figure says nothing.
-    ring = paths.centre_occupancy(drawn.position[drawn.cloud]) if len(drawn.effect.parameters) > 1 else None
-    names = [parameter.name for parameter in drawn.effect.parameters]
-    return {
-        "centre_occupancy": ring,
-        "one_clip_r2": {name: score.r2 for name, score in zip(names, scores, strict=True)},
-    }
+def page(measured: Board, report: str | None) -> str:
+    """The page; `report` is the address of the pictures, relative to it."""
+    return (
+        environment()
+        .get_template("scoreboard.html")
+        .render(
+            about=measured.about,
+            hears=measured.hears,
+            sections=sections(measured),
+            advantages=advantages(measured),
+            confusion=measured.confusion,
+            protocols=PROTOCOLS,
+            report=report,
+        )
+    )
 
 
-def _effect(scores: Mapping[str, probes.Classification], clips: int) -> dict[str, Any]:
-    return {
-        name: {"accuracy": score.accuracy, "macro_f1": score.macro_f1, "confusion": score.confusion.tolist()}
-        for name, score in scores.items()
-    } | {"chance": scores["knn"].chance, "clips": clips}
+def environment() -> jinja2.Environment:
+    """Templates of this folder."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
 
 
-def _compare(
-    scores: Mapping[str, np.ndarray], recording: np.ndarray, seed: int, score: Callable = np.asarray
-) -> dict[str, Any]:
-    """The first representation against the best of the others, from a score of each clip, of which more is better."""
-    ours, *others = scores
-    best = max(others, key=lambda name: scores[name].mean())
-    return {"baseline": best} | bootstrap.difference(scores[ours], scores[best], recording, score, seed)._asdict()
+def as_text(measured: Board) -> str:
+    """All tables as text; of a line or column the best of those that hear the same has a star."""
+    parts = []
+    for section in sections(measured):
+        parts += [section.title.upper(), section.note, *(table.text(one) for one in section.tables)]
+        if section.title == "Summary":
+            parts.append(table.text(advantages(measured)))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def of_parameters(kinds: Sequence[Effect], pairs: Pairs, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Scores of the parameters of every effect that can be heard, and the comparison of their mean R² over effects.
+# The command
+
+
+def unseen_split(encoder: inference.Encoder, data: dataset.Dataset, folders: Sequence[str]) -> dataset.Split:
+    """Clips of other recordings, as the test split of a data set of their own.
 
     Raises:
-        ValueError: no effect can be heard in enough clips.
+        ValueError: the model was trained on one of the files.
+        AudioError: the folders hold nothing that can be used.
     """
-    train, test = next(iter(pairs.values()))
-    heard = [
-        index
-        for index in range(len(kinds))
-        if min(np.sum(clips.effect == index) for clips in (train, test)) >= _LEAST_CLIPS
+    own = json.loads(data.folder.path("manifest.json").read_text())
+    digests = {name: digest for name, digest in own["files"]}
+    trained = {digests[name] for made in data.recordings if made.split != "test" for name in made.files}
+    shared = [
+        file.name
+        for file in jaxvae.recordings.find((), folders)
+        if file.name.startswith("test_audio/") and file.digest in trained
     ]
-    if not heard:
+    if shared:
         raise ValueError(
-            f"no effect has {_LEAST_CLIPS} clips that can be heard, in training and test; draw more with "
-            "--sizes.train-clips and --sizes.test-clips"
+            f"{len(shared)} files of --audio were trained on, the first is {shared[0].partition('/')[2]}; name folders "
+            "without them"
         )
-    kept = np.isin(test.effect, heard)
-    pairs = {name: (fit, probes.Labelled(*(field[kept] for field in held))) for name, (fit, held) in pairs.items()}
-    scores = {name: probes.settings(*pair) for name, pair in pairs.items()}
-    figures = {
-        kinds[index].name: {
-            parameter.name: {
-                "r2": {name: score[index][column].r2 for name, score in scores.items()},
-                "mae": {name: score[index][column].mae for name, score in scores.items()},
-            }
-            for column, parameter in enumerate(kinds[index].parameters)
-        }
-        for index in heard
-    }
-    effect, recording = test.effect[kept], test.recording[kept]
-    explained = {name: np.empty(len(effect)) for name in pairs}
-    for index in heard:
-        own = effect == index
-        weight = len(effect) / len(heard) / own.sum()  # every effect counts the same, however many clips it has
-        for name, score in scores.items():
-            explained[name][own] = weight * np.mean([parameter.explained for parameter in score[index]], axis=0)
-    return figures, _compare(explained, recording, seed)
+    least = 4 * len(encoder.effects)
+    other = dataclasses.replace(
+        encoder.experiment.data,
+        audio=(),  # the bundled recordings stand where training recordings have to be
+        test_audio=tuple(folders),
+        train_clips=least,
+        validation_clips=least,
+        test_clips=-(-_TEST_CLIPS // least) * least,
+    )
+    split = dataset.render(dataclasses.replace(encoder.experiment, data=other)).split("test")
+    return dataclasses.replace(
+        split, recording=split.recording + np.int32(len(data.recordings))
+    )  # none is a training one
 
 
-def mean_r2(parameters: Mapping[str, Any]) -> dict[str, float]:
-    """Mean R² over effects of the mean over their parameters, for each representation."""
-    tables = [list(scores.values()) for scores in parameters.values()]
-    return {
-        name: float(np.mean([np.mean([scores["r2"][name] for scores in table]) for table in tables]))
-        for name in tables[0][0]["r2"]
+def read_ceiling(path: Path) -> tuple[str, Ceiling]:
+    """The source of a ceiling, and R² by effect and parameter as `analysis.ceiling` writes them, 0 at the least."""
+    content = json.loads(path.read_text())
+    return content["source"], {
+        effect: {name: max(0.0, float(scores["r2"])) for name, scores in parameters.items()}
+        for effect, parameters in content["effects"].items()
     }
 
 
-def _path(features: np.ndarray, dry: np.ndarray, cloud: np.ndarray) -> dict[str, float | None]:
-    """Means over the dry clips; None where a parameter moves nothing, or silences its clips."""
-    drawn = [features[dry == clip] for clip in np.unique(dry)]
-    values = np.array(
-        [(paths.monotonicity(p), paths.straightness(p), paths.extent(p, cloud)) for p in drawn if len(p) >= 3]
-    ).reshape(-1, 3)
-    moving = values[~np.isnan(values).any(axis=1)]
-    means = moving.mean(axis=0).tolist() if len(moving) else [None] * 3
-    return dict(zip(("monotonicity", "straightness", "extent"), means, strict=True))
+def load(run: Path, member: int | None, compared: Sequence[Path]) -> dict[str, inference.Encoder]:
+    """The model of a run and those of others by their names.
 
-
-def _reconstruction(
-    encoder: inference.Encoder, components: PrincipalComponents, test: dataset.Split, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Root-mean-square error of test spectrograms, and its comparison."""
-    names = ("latent space", f"PCA-{components.pca.n_components_}", "mean of each band")
-    guesses = (encoder.reconstruct, components.reconstruct, lambda wet, rate: components.band_mean)
-    chosen, squares = squared_errors(encoder, dict(zip(names, guesses, strict=True)), test, seed)
-    figures = {
-        "unit": error_unit(encoder.experiment),
-        "clips": len(chosen),
-        "rms_error": {name: float(np.sqrt(values.mean())) for name, values in squares.items()},
-    }
-    negative = {name: -values for name, values in squares.items()}  # more is better
-    return figures, _compare(negative, test.recording[chosen], seed, lambda mean: -np.sqrt(-mean))
-
-
-def error_unit(experiment: config.Experiment) -> str:
-    """Unit of the root of `squared_errors`: dB where the spectrogram is logarithmic with fixed scaling."""
-    settings = experiment.spectrogram
-    return "dB" if settings.compression == "log" and settings.normalisation == "fixed" else "standard deviations"
-
-
-def squared_errors(
-    encoder: inference.Encoder,
-    guesses: Mapping[str, Callable[[np.ndarray, int], np.ndarray]],
-    test: dataset.Split,
-    seed: int,
-) -> tuple[Int[np.ndarray, " clip"], dict[str, Float[np.ndarray, " clip"]]]:
-    """Some test clips, and the mean squared error over pixels of each guess at the spectrogram that the encoder sees.
-
-    A guess takes clips (clip, sample) and their rate to spectrograms (clip, bin, frame).
+    Raises:
+        CheckpointError: a run has no checkpoint.
+        ValueError: another was trained on other recordings, so what is unseen to one is not to the other.
     """
-    rate = encoder.experiment.audio.sample_rate
-    scale = np.asarray(encoder.statistics.std)[:, None] if error_unit(encoder.experiment) == "dB" else 1.0
-    chosen = np.sort(np.random.default_rng(seed).choice(test.clips, min(test.clips, 96), replace=False))
-    squares = {name: np.empty(len(chosen)) for name in guesses}
-    for part in np.array_split(np.arange(len(chosen)), -(-len(chosen) // 32)):
-        wet = audio.to_float(test.audio(chosen[part]))
-        truth = encoder.spectrogram(wet, rate)
-        for name, guess in guesses.items():
-            squares[name][part] = np.square(scale * (guess(wet, rate) - truth)).mean(axis=(1, 2), dtype=np.float64)
-    return chosen, squares
+    (chosen,) = members.load(run, () if member is None else (member,))
+    models = {OURS: chosen.encoder}
+    for path in compared:
+        (other,) = members.load(path)
+        values = [
+            {name: value for name, value in config.flat(one.experiment).items() if name.startswith(_SAME)}
+            for one in (chosen.encoder, other.encoder)
+        ]
+        different = [name for name in values[0] if values[0][name] != values[1][name]]
+        if different:
+            raise ValueError(
+                f"{path} was trained with another {', '.join(different)}, so on other recordings; compare runs that "
+                "share them"
+            )
+        name = other.encoder.experiment.name
+        models[name if name not in models else f"{name} ({path.name})"] = other.encoder
+    return models
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to measure."""
+
+    workdir: Path
+    """Folder of a trained run."""
+    out: Path
+    """Folder for scoreboard.txt, .json, .csv and .html."""
+    audio: tuple[str, ...] = ()
+    """Folders of recordings in the place of the run's test recordings; none of them may have been trained on."""
+    effects: tuple[str, ...] = ()
+    """Effects that were left out of training, to be measured as such."""
+    compare: tuple[Path, ...] = ()
+    """Folders of other runs on the same recordings, each a row."""
+    ceiling: Path | None = None
+    """What can be reached of each parameter, a file of analysis.ceiling."""
+    member: command_line.Member = None
+    sizes: Sizes = dataclasses.field(default_factory=Sizes)
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    """Measure, print and write."""
+    models = load(options.workdir, options.member, options.compare)
+    encoder = models[OURS]
+    if known := [name for name in options.effects if name in encoder.effects]:
+        raise ValueError(f"{', '.join(known)} was trained on; name effects that were not")
+    unseen = [effects.get(name) for name in options.effects]
+    source, ceiling = read_ceiling(options.ceiling) if options.ceiling else (None, {})
+    data = dataset.render(encoder.experiment)
+    test = unseen_split(encoder, data, options.audio) if options.audio else data.split("test")
+    measured = board.measure(models, data.split("train"), test, options.sizes, ceiling, unseen, options.seed)
+    about = {
+        "run": options.workdir.resolve().name,
+        "member": options.member,
+        "experiment": encoder.experiment.name,
+        "data": data.identity,
+        "audio": list(options.audio),
+        "compare": [path.name for path in options.compare],
+        "ceiling": source,
+    }
+    measured = dataclasses.replace(measured, about=measured.about | about)
+    options.out.mkdir(parents=True, exist_ok=True)
+    name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
+    pictures = options.workdir / name
+    report = os.path.relpath(pictures, options.out) if pictures.is_file() else None
+    text = as_text(measured)
+    print(text)
+    for name, content in {
+        "scoreboard.txt": text,
+        "scoreboard.json": json.dumps(measured.figures(), indent=1, allow_nan=False, ensure_ascii=False),
+        "scoreboard.csv": table.as_csv(measured.entries),
+        "scoreboard.html": page(measured, report),
+    }.items():
+        with atomic_file.write(options.out / name) as file:
+            file.write(content.encode())
+    print(f"wrote {options.out / 'scoreboard.html'}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)

@@ -20,7 +20,7 @@ from jaxvae.sweep import Value
 _LEGEND_ENTRIES = 8
 _DECADE = 8.0  # the largest over the smallest value of a field from which its axis is logarithmic
 _GREY = "0.45"
-_REFERENCE_LINES = ("--", ":", "-.")
+_REFERENCE_LINES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
 
 @dataclasses.dataclass(frozen=True)

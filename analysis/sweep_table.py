@@ -11,7 +11,6 @@ encoding them with every member, which takes minutes; --no-structure leaves it o
 import csv
 import dataclasses
 import datetime
-import functools
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,19 @@ from jaxtyping import Float
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import jaxvae.workdir
-from analysis import baselines, command_line, curves, figure, members, probes, scoreboard, sweep_figures
+from analysis import (
+    command_line,
+    curves,
+    embed,
+    figure,
+    material,
+    members,
+    probes,
+    reconstruction,
+    representations,
+    structure,
+    sweep_figures,
+)
 from analysis.sweep_figures import Row
 from jaxvae import atomic_file, config, effects, inference
 from jaxvae.sweep import Value
@@ -103,29 +114,36 @@ def measure(
     """
     data = members.data([encoder.experiment for encoder in encoders.values()])
     train, test = data.split("train"), data.split("test")
-    components = baselines.principal_components(encoders[best], train, min(COMPONENTS, train.clips // 2), seed)
-    pca = f"PCA-{components.pca.n_components_}"
-    fresh = inference.untrained(encoders[best], seed)
-    embedders = {**encoders, pca: components, "untrained encoder": fresh}
     rate = data.experiment.audio.sample_rate
-    representations = {
-        name: functools.partial(embedder.embed, sample_rate=rate) for name, embedder in embedders.items()
-    } | {"constant": lambda wet: np.zeros((len(wet), 1), np.float32)}
+    first = {best: encoders[best]} | encoders
+    rows, components = representations.rows(first, train, COMPONENTS, seed)
+    rows = [row for row in rows if row.hears == "wet" or row.name == "constant"]
     kinds = [effects.get(name) for name in data.experiment.data.effects]
-    _, pairs = scoreboard.label(representations, data, kinds, "random", *clips, seed)
-    r2 = scoreboard.mean_r2(scoreboard.of_parameters(kinds, pairs, seed)[0])
-    figures = {name: {"r2": value} for name, value in r2.items()}
-    for name, (fit, held) in pairs.items():
+    plans = [
+        embed.random_settings(kinds, embed.draw_dry(split, count, seed), 2 * seed + number)
+        for number, (split, count) in enumerate(zip((train, test), clips, strict=True))
+    ]
+    seen = [
+        material.represent(plan, split, rate, rows, f"random settings, {name}")
+        for plan, split, name in zip(plans, (train, test), ("train", "test"), strict=True)
+    ]
+    figures: dict[str, dict[str, float]] = {}
+    for row in rows:
+        fit, held, _ = structure.both_heard(*(renders.labelled(row.name) for renders in seen))
+        scores = structure.settings(structure.ridge(fit, held), held, kinds, {})
+        figures[row.name] = {
+            score.figure: score.value for score in scores if (score.figure, score.item) == ("r2", "all")
+        }
         if len(np.unique(fit.effect)) > 1:
-            figures[name]["accuracy"] = probes.classify(fit, held, seed)["logistic"].accuracy
+            figures[row.name]["accuracy"] = probes.classify(fit, held, seed)["logistic"].accuracy
     rebuilt = {name: (encoder, encoder.reconstruct) for name, encoder in encoders.items()} | {
-        pca: (encoders[best], components.reconstruct),
+        components.name: (encoders[best], components.reconstruct),
         "constant": (encoders[best], lambda wet, rate: components.band_mean),
     }
     for name, (encoder, guess) in rebuilt.items():
-        _, squares = scoreboard.squared_errors(encoder, {name: guess}, test, seed)
-        figures[name]["rms_error"] = float(np.sqrt(squares[name].mean()))
-    units = {scoreboard.error_unit(encoder.experiment) for encoder in encoders.values()}
+        _, squares = reconstruction.squared_errors(encoder, {name: guess}, test, seed)
+        figures[name]["rms_error"] = float(np.sqrt(squares[name][0].mean()))
+    units = {reconstruction.unit(encoder.experiment) for encoder in encoders.values()}
     return figures, " or ".join(sorted(units))
 
 

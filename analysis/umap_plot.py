@@ -10,7 +10,6 @@ figures are printed beside the picture.
 """
 
 import dataclasses
-import functools
 import textwrap
 import warnings
 from collections.abc import Mapping
@@ -128,11 +127,11 @@ def main(options: Options) -> None:
     representations = {}
     for member in chosen:
         title = f"latent space ({encoder.latent_dim})" if len(chosen) == 1 else member.title
-        representations[title] = functools.partial(member.encoder.embed, sample_rate=rate)
+        representations[title] = embed.blind(member.encoder.embed, rate)
     if len(chosen) == 1:
         components = baselines.principal_components(encoder, data.split("train"))
         title = f"principal components ({components.pca.n_components_})"
-        representations[title] = functools.partial(components.embed, sample_rate=rate)
+        representations[title] = embed.blind(components.embed, rate)
     plan, features = embed.represent(
         embed.random_settings(kinds, embed.draw_dry(test, options.clips, options.seed), options.seed),
         test,

@@ -95,14 +95,23 @@ class Encoder:
         Raises:
             ValueError: audio is empty, silent or not finite, or dry is, or of another shape, or the run is blind.
         """
-        if dry is not None and not self.dry_aware:
-            raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
+        self._require_aware(dry)
         if dry is not None and np.shape(dry) != np.shape(audio):
             raise ValueError(f"dry has shape {np.shape(dry)}, audio {np.shape(audio)}; use the same clips, as long")
         clips = self._clips(audio, sample_rate)
         inputs = [clips] if dry is None else [clips, self._clips(dry, sample_rate)]
         posterior = _in_batches(self._encode, *(part.reshape(-1, part.shape[-1]) for part in inputs))
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
+
+    def encode(
+        self,
+        spectrogram: Float[np.ndarray, "clip bin frame"],
+        dry: Float[np.ndarray, "clip bin frame"] | None = None,
+    ) -> Posterior:
+        """Posterior (clip, latent) of the effect, from spectrograms as `spectrogram` gives them."""
+        self._require_aware(dry)
+        seen = [spectrogram] if dry is None else [spectrogram, dry]
+        return _in_batches(self._encode_spectrogram, *seen)
 
     def content(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip content"]:
         """Posterior means of what was played, averaged over the whole clips of longer audio."""
@@ -142,6 +151,10 @@ class Encoder:
         clips = self._clips(audio, sample_rate)[:, 0]
         return _in_batches(self._reconstruct, clips)
 
+    def _require_aware(self, dry: np.ndarray | None) -> None:
+        if dry is not None and not self.dry_aware:
+            raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
+
     def _clips(self, audio: np.ndarray, sample_rate: int) -> Float[np.ndarray, "clip window sample"]:
         audio = np.atleast_2d(np.asarray(audio, np.float32))
         if audio.ndim != 2 or audio.size == 0:
@@ -165,11 +178,11 @@ class Encoder:
         return _spectrogram(batch, self.statistics, audio=experiment.audio, settings=experiment.spectrogram)
 
     def _encode(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
-        spectrogram = self._compute(wet)
+        return self._encode_spectrogram(self._compute(wet), None if dry is None else self._compute(dry))
+
+    def _encode_spectrogram(self, wet: jax.Array, dry: jax.Array | None = None) -> Posterior:
         known = jnp.full(len(wet), 0.0 if dry is None else 1.0)
-        return _encode(
-            self.weights, spectrogram, spectrogram if dry is None else self._compute(dry), known, model=self._model
-        )
+        return _encode(self.weights, wet, wet if dry is None else dry, known, model=self._model)
 
     def _content(self, wet: np.ndarray) -> jax.Array:
         return _content(self.weights, self._compute(wet), model=self._model)

@@ -257,7 +257,7 @@ def table(swept, tmp_path_factory):
 
 def test_the_table_of_a_trained_sweep_has_every_member_and_baseline(table, swept):
     rows = {row["member"]: row for row in csv.DictReader(io.StringIO((table / "sweep_table.csv").read_text()))}
-    assert list(rows)[2:] == ["1", "3", "PCA-12", "untrained encoder", "constant"]
+    assert list(rows)[2:] == ["1", "3", "PCA-12", "fresh weights", "MFCC statistics", "constant"]
     found = jaxvae.workdir.read(swept)
     for index, one in found.items():
         row = rows[str(index)]

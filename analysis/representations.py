@@ -1,0 +1,163 @@
+"""The rows of the scoreboard: trained models and what they have to beat, each as features of wet and dry clips.
+
+What a representation hears decides what it is compared with: blind ones hear the wet clip only, dry-aware ones the dry
+clip as well. A constant and noise hear nothing; they show what each figure is by chance.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from analysis import baselines
+from analysis.baselines import PrincipalComponents
+from jaxvae import dataset, inference
+
+Hears = Literal["wet", "wet and dry", "nothing"]
+_NOISE_DIMENSIONS = 16
+
+
+class Representation(NamedTuple):
+    """One row."""
+
+    name: str
+    hears: Hears
+    embed: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    """Features (clip, feature) of wet and dry clips (clip, sample), both at the rate of the first model."""
+    encoder: inference.Encoder | None = None
+    """Of a trained model, whose features are means and log-variances of posteriors side by side."""
+    mapped: bool = False
+    """Whether it is laid out on a map, which takes seconds: models and principal components are."""
+
+
+class Remembered:
+    """A function of clips that knows its last two results: those of the wet and of the dry clips of a chunk.
+
+    Most of the time of an embedding goes into the spectrogram, which many rows share.
+    """
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._function = function
+        self._known: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=2)
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        for known, result in self._known:
+            if known is clips:
+                return result
+        result = self._function(clips)
+        self._known.append((clips, result))
+        return result
+
+
+def dry_aware(name: str) -> str:
+    """The name of a model's other mode."""
+    return f"{name}, dry-aware"
+
+
+def rows(
+    models: Mapping[str, inference.Encoder], train: dataset.Split, components: int, seed: int
+) -> tuple[list[Representation], PrincipalComponents]:
+    """Models and what the first of them has to beat, in the order of what they hear; and its principal components.
+
+    Dry-aware baselines are there if a model is.
+    """
+    encoder = next(iter(models.values()))
+    rate = encoder.experiment.audio.sample_rate
+    components = min(components, train.clips // 2)
+    spectrogram = Remembered(lambda clips: encoder.spectrogram(clips, rate))
+    statistics = Remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
+    pca, fresh = baselines.principal_components(encoder, train, components, seed), inference.untrained(encoder, seed)
+    noise = np.random.default_rng(seed)
+    posteriors = {
+        name: _posterior(model, spectrogram if _sees_alike(model, encoder) else None, rate)
+        for name, model in models.items()
+    }
+    made = [
+        *(
+            Representation(name, "wet", lambda wet, dry, of=posteriors[name]: of(wet, None), model, True)
+            for name, model in models.items()
+        ),
+        Representation(pca.name, "wet", lambda wet, dry: pca.code(spectrogram(wet)), mapped=True),
+        Representation("fresh weights", "wet", lambda wet, dry: fresh.encode(spectrogram(wet)).mean),
+        Representation("MFCC statistics", "wet", lambda wet, dry: statistics(wet)),
+    ]
+    if aware := {name: model for name, model in models.items() if model.dry_aware}:
+        difference = baselines.principal_components(encoder, train, components, seed, dry_aware=True)
+        made += [
+            *(
+                Representation(dry_aware(name), "wet and dry", posteriors[name], model, True)
+                for name, model in aware.items()
+            ),
+            Representation(
+                f"{pca.name}, wet − dry",
+                "wet and dry",
+                lambda wet, dry: difference.code(spectrogram(wet) - spectrogram(dry)),
+                mapped=True,
+            ),
+        ]
+        if encoder.dry_aware:
+            made.append(
+                Representation(
+                    dry_aware("fresh weights"),
+                    "wet and dry",
+                    lambda wet, dry: fresh.encode(spectrogram(wet), spectrogram(dry)).mean,
+                )
+            )
+        made.append(
+            Representation(
+                "MFCC statistics, wet − dry", "wet and dry", lambda wet, dry: statistics(wet) - statistics(dry)
+            )
+        )
+    made += [
+        Representation("noise", "nothing", lambda wet, dry: noise.normal(size=(len(wet), _NOISE_DIMENSIONS))),
+        Representation("constant", "nothing", lambda wet, dry: np.zeros((len(wet), 1))),
+    ]
+    return made, pca
+
+
+def _sees_alike(model: inference.Encoder, other: inference.Encoder) -> bool:
+    """Whether two encoders see the same spectrograms."""
+    settings = [(one.experiment.audio, one.experiment.spectrogram) for one in (model, other)]
+    statistics = zip(model.statistics, other.statistics, strict=True)
+    return settings[0] == settings[1] and all(np.array_equal(*pair) for pair in statistics)
+
+
+def _posterior(
+    model: inference.Encoder, spectrogram: Callable[[np.ndarray], np.ndarray] | None, rate: int
+) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
+    """Means and log-variances of wet clips, and dry ones if given, by spectrograms that are shared if there are any."""
+
+    def posterior(wet: np.ndarray, dry: np.ndarray | None) -> np.ndarray:
+        if spectrogram is not None:
+            found = model.encode(*(spectrogram(clips) for clips in (wet, dry) if clips is not None))
+        else:
+            found = model.posterior(wet, rate) if dry is None else model.posterior(wet, rate, dry)
+        return _joined(found)
+
+    return posterior
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def read(row: Representation, sample_rate: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """What the heads of a model answer: probabilities of effects, then of each effect's settings, side by side."""
+
+    def answer(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
+        reading = row.encoder.read(wet, sample_rate, dry if row.hears == "wet and dry" else None)
+        return _joined([reading.effect, *reading.settings])
+
+    return answer
+
+
+def answers(
+    flat: Float[np.ndarray, "clip number"], parameters: Sequence[int]
+) -> tuple[Float[np.ndarray, "clip effect"], list[Float[np.ndarray, "clip parameter bin"]]]:
+    """What `read` joined, of effects of so many parameters: probabilities of effects, and of settings by effect."""
+    effect, rest = flat[:, : len(parameters)], flat[:, len(parameters) :]
+    bins = rest.shape[1] // sum(parameters)
+    split = np.split(rest, np.cumsum(parameters)[:-1] * bins, axis=1)
+    return effect, [part.reshape(len(flat), count, bins) for part, count in zip(split, parameters, strict=True)]
