@@ -17,6 +17,7 @@ from jaxvae import dataset, inference
 
 Hears = Literal["wet", "wet and dry", "nothing"]
 _NOISE_DIMENSIONS = 16
+_LEAST = 1e-9  # of a probability, which rounding makes 0 and its logarithm infinite
 
 
 class Representation(NamedTuple):
@@ -157,6 +158,7 @@ def answers(
     flat: Float[np.ndarray, "clip number"], parameters: Sequence[int]
 ) -> tuple[Float[np.ndarray, "clip effect"], list[Float[np.ndarray, "clip parameter bin"]]]:
     """What `read` joined, of effects of so many parameters: probabilities of effects, and of settings by effect."""
+    flat = np.maximum(flat, _LEAST)
     effect, rest = flat[:, : len(parameters)], flat[:, len(parameters) :]
     bins = rest.shape[1] // sum(parameters)
     split = np.split(rest, np.cumsum(parameters)[:-1] * bins, axis=1)

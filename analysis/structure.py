@@ -186,7 +186,9 @@ def settings(
     if known:
         reached = np.concatenate([one.explained.mean(axis=0) for one in known.values()])
         limits = [
-            ceiling[kinds[index].name][parameter.name] for index in known for parameter in kinds[index].parameters
+            ceiling[kinds[index].name].get(parameter.name, np.nan)
+            for index in known
+            for parameter in kinds[index].parameters
         ]
         scores.append(Score(f"share_of_ceiling{suffix}", "all", probes.share_of_ceiling(reached, np.array(limits))))
     return scores

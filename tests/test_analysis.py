@@ -115,7 +115,9 @@ def test_dry_clips_repeat_only_after_all_have_come(data):
 
 
 def test_dry_clips_are_spread_over_recordings(data):
-    split = dataclasses.replace(data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32))
+    split = dataclasses.replace(
+        data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), start=1_000 * np.arange(8)
+    )
     drawn = embed.spread_dry(split, 6, seed=0)
     assert sorted(split.recording[drawn[:3]]) == [4, 7, 9]
     assert sorted(split.recording[drawn[3:5]]) == [4, 7]
@@ -123,7 +125,9 @@ def test_dry_clips_are_spread_over_recordings(data):
 
 
 def test_pairs_differ_in_the_recording_only(data, kinds):
-    split = dataclasses.replace(data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32))
+    split = dataclasses.replace(
+        data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), start=1_000 * np.arange(8)
+    )
     plan = embed.pair_settings(kinds, split, 30, seed=0)
     first, second = embed.pairs(plan)
     np.testing.assert_array_equal(first, 2 * np.arange(30))
