@@ -4,6 +4,9 @@ speakers and music of another package.
 apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits hedgewars-data
 python -m launch.train configs/mda_six.py --workdir runs/mda_six
 python -m analysis.scoreboard --workdir runs/mda_six --out runs/mda_six/scoreboard
+
+Three seeds; only the first was run so far (--member 0): 12 minutes on one core of a machine at work, validation
+accuracy 68 % blind and 86 % dry-aware; on the test package 54 and 85 % by logistic regression (README.md).
 """
 
 import dataclasses
@@ -32,7 +35,7 @@ config = dataclasses.replace(
     objective=Objective(beta=Beta(schedule="linear", cycle_length=400, cycle_unit="step")),
     train=dataclasses.replace(
         vae_base.config.train,
-        steps=1_500,
+        steps=900,
         batch_size=96,
         validate_every=300,
         patience=0,
