@@ -236,7 +236,7 @@ def _variables(weights: train_state.Weights) -> dict[str, Any]:
     return {"params": weights.params, "batch_stats": weights.batch_stats}
 
 
-def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip _"]) -> Any:
+def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> Any:
     """`function` of all rows, called on one shape only, with outputs joined along the clip axis."""
     outputs, count = [], len(arrays[0])
     for first in range(0, count, _BATCH):
