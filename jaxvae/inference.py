@@ -180,7 +180,7 @@ class Encoder:
     def _encode(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
         return self._encode_spectrogram(self._compute(wet), None if dry is None else self._compute(dry))
 
-    def _encode_spectrogram(self, wet: jax.Array, dry: jax.Array | None = None) -> Posterior:
+    def _encode_spectrogram(self, wet: jax.typing.ArrayLike, dry: jax.typing.ArrayLike | None = None) -> Posterior:
         known = jnp.full(len(wet), 0.0 if dry is None else 1.0)
         return _encode(self.weights, wet, wet if dry is None else dry, known, model=self._model)
 
