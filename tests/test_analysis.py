@@ -469,7 +469,9 @@ def test_the_page_stands_alone(page):
 
 def test_the_page_shows_every_row_and_section(page):
     text, board, _ = page
-    names = ["this model", "PCA-12", "fresh weights", "MFCC statistics", "noise", "constant"]
+    blind = ["this model", "PCA-12", "fresh weights", "MFCC statistics"]
+    aware = ["this model, dry-aware", "PCA-12, wet − dry", "fresh weights, dry-aware", "MFCC statistics, wet − dry"]
+    names = [*blind, *aware, "noise", "constant"]
     assert list(board.hears) == names
     for name in names:
         assert f"<td>{name}</td>" in text

@@ -427,7 +427,12 @@ def test_answers_of_heads_come_back_as_they_were(stand_in, data):
 def measured(stand_in, trained, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
-        models = {scoreboard.OURS: stand_in, "plain": inference.load(trained)}
+        loaded = inference.load(trained)
+        blind = dataclasses.replace(loaded.experiment.objective, dry_share=0.0)
+        plain = dataclasses.replace(
+            loaded, parameters=(), experiment=dataclasses.replace(loaded.experiment, objective=blind)
+        )
+        models = {scoreboard.OURS: stand_in, "plain": plain}
         return board.measure(models, data.split("train"), data.split("test"), SIZES)
 
 
