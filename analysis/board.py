@@ -1,7 +1,8 @@
 """All figures of models and of what they have to beat, measured on the same clips of unseen recordings.
 
-Probes are fitted on training recordings and scored on others. An effect that cannot be heard in the clips of a protocol
-is left out of its figures, and with fewer than two effects there is no question which one it is.
+Probes are fitted on validation recordings, which are as new to the models as those they are scored on. An effect that
+cannot be heard in the clips of a protocol is left out of its figures, and with fewer than two effects there is no
+question which one it is.
 
 Sections
     effect      which effect it was, at random settings and with all at the middle.
@@ -101,6 +102,7 @@ class _Scores:
 def measure(
     models: Mapping[str, inference.Encoder],
     train: dataset.Split,
+    validation: dataset.Split,
     test: dataset.Split,
     sizes: Sizes,
     ceiling: Ceiling | None = None,
@@ -108,6 +110,9 @@ def measure(
     seed: int = 0,
 ) -> Board:
     """All figures of the first model, of the others and of the baselines, on the recordings of `test`.
+
+    Principal components are those of `train`; probes are fitted on `validation`: on recordings that a model was trained
+    on, its latents are better than on others, and a probe would trust them too much.
 
     Raises:
         ValueError: nothing can be heard.
@@ -119,7 +124,7 @@ def measure(
     trained = [row for row in rows if row.encoder is not None]
     hears = {row.name: row.hears for row in rows}
     rate = encoder.experiment.audio.sample_rate
-    made = material.render(rows, train, test, kinds, unseen, rate, sizes, seed)
+    made = material.render(rows, validation, test, kinds, unseen, rate, sizes, seed)
 
     scores, confusion = _Scores(), {}
     with tqdm(rows, unit="row", desc="figures") as bar:

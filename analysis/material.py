@@ -26,7 +26,7 @@ _DISTANCE = "distance"
 class Sizes:
     """How many clips the figures are measured on."""
 
-    train_clips: int = 150
+    fit_clips: int = 150
     """Dry clips that probes are fitted on; each meets every effect."""
     pairs: int = 1_100
     """Random settings that probes are scored on, each over clips of two unseen recordings."""
@@ -90,7 +90,7 @@ class Material:
     """Everything that is rendered."""
 
     fit: Renders
-    """Training recordings at random settings."""
+    """Validation recordings at random settings."""
     held: Renders
     """Unseen recordings in pairs of the same random settings."""
     gallery: Renders | None
@@ -108,7 +108,7 @@ class Material:
 
 def render(
     rows: Sequence[Representation],
-    train: dataset.Split,
+    validation: dataset.Split,
     test: dataset.Split,
     kinds: Sequence[Effect],
     unseen: Sequence[Effect],
@@ -121,22 +121,22 @@ def render(
     def seen(plan: Plan, split: dataset.Split, what: str, *more: str) -> Renders:
         return represent(plan, split, rate, rows, what, more)
 
-    train_dry, test_dry = (embed.draw_dry(split, sizes.train_clips, seed) for split in (train, test))
+    fit_dry, test_dry = (embed.draw_dry(split, sizes.fit_clips, seed) for split in (validation, test))
     fixed_dry, path_dry = embed.draw_dry(test, sizes.fixed_clips, seed), embed.spread_dry(test, sizes.path_clips, seed)
     far = sizes.gallery - sizes.pairs
     return Material(
-        fit=seen(embed.random_settings(kinds, train_dry, 2 * seed), train, "random settings, training"),
+        fit=seen(embed.random_settings(kinds, fit_dry, 2 * seed), validation, "random settings, validation"),
         held=seen(
             embed.pair_settings(kinds, test, sizes.pairs, 2 * seed), test, "random settings", "read", "content", "dry"
         ),
         gallery=seen(embed.pair_settings(kinds, test, far, 2 * seed + 1), test, "more settings") if far > 0 else None,
-        fixed_fit=seen(embed.fixed_settings(kinds, train_dry), train, "middle settings, training"),
+        fixed_fit=seen(embed.fixed_settings(kinds, fit_dry), validation, "middle settings, validation"),
         fixed=seen(embed.fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
         cloud=seen(
             embed.random_settings(kinds, np.full(sizes.settings, path_dry[0]), 2 * seed + 1), test, "one known clip"
         ),
         paths=seen(embed.sweep_settings(kinds, path_dry, sizes.path_steps), test, "paths", "step"),
-        new_fit=seen(embed.random_settings(unseen, train_dry, 2 * seed), train, "unseen effects, training")
+        new_fit=seen(embed.random_settings(unseen, fit_dry, 2 * seed), validation, "unseen effects, validation")
         if unseen
         else None,
         new=seen(embed.random_settings(unseen, test_dry, 2 * seed + 1), test, "unseen effects", "dry")

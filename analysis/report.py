@@ -46,7 +46,7 @@ from analysis.probes import Labelled
 from jaxvae import atomic_file, audio, config, dataset, effects, inference, spectrogram
 
 _MAP_SETTINGS = 240
-SIZES = Sizes(train_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
+SIZES = Sizes(fit_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +145,8 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
     encoder, of_sweep = chosen.encoder, chosen.logs != run
     experiment = encoder.experiment
     data = dataset.render(experiment)
-    test, kinds = data.split("test"), [effects.get(name) for name in encoder.effects]
-    measured = board.measure({scoreboard.OURS: encoder}, data.split("train"), test, sizes, seed=seed)
+    splits, kinds = [data.split(name) for name in dataset.SPLITS], [effects.get(name) for name in encoder.effects]
+    measured, test = board.measure({scoreboard.OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
 
     pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
     kl = np.array(measured.kl_per_dimension[scoreboard.OURS])

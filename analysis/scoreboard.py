@@ -80,7 +80,7 @@ def sections(measured: Board) -> list[Section]:
         ),
         Section(
             "Effect",
-            f"Probes are fitted on {about['clips']['fit']['used']:,} clips of training recordings and scored on "
+            f"Probes are fitted on {about['clips']['fit']['used']:,} clips of validation recordings and scored on "
             f"{held['used']:,} of {held['recordings']} unseen recordings at random settings, "
             f"{about['clips']['fixed']['used']:,} with all settings at the middle (the seed's protocol). Chance is "
             f"{100 / len(about['effects']):.0f} %; clips of each effect: {', '.join(map(str, held['of_effect']))}. "
@@ -97,7 +97,7 @@ def sections(measured: Board) -> list[Section]:
         ),
         Section(
             "Settings",
-            "R² of ridge regressions fitted on training recordings, and of the model's own heads; 1 is perfect, 0 as "
+            "R² of ridge regressions fitted on validation recordings, and of the model's own heads; 1 is perfect, 0 as "
             "good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. One clip: "
             f"five folds over {about['sizes']['settings']} settings on one known clip, the seed's easy protocol. "
             + (
@@ -443,7 +443,8 @@ def main(options: Options) -> None:
     source, ceiling = read_ceiling(options.ceiling) if options.ceiling else (None, {})
     data = dataset.render(encoder.experiment)
     test = unseen_split(encoder, data, options.audio) if options.audio else data.split("test")
-    measured = board.measure(models, data.split("train"), test, options.sizes, ceiling, unseen, options.seed)
+    splits = data.split("train"), data.split("validation"), test
+    measured = board.measure(models, *splits, options.sizes, ceiling, unseen, options.seed)
     about = {
         "run": options.workdir.resolve().name,
         "member": options.member,

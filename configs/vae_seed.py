@@ -23,6 +23,7 @@ config = dataclasses.replace(
     objective=Objective(
         reconstruction="mean_squared",
         beta=Beta(schedule="seed", minimum=1e-4, maximum=1e-3, cycle_length=17),
+        reconstructed_clips=4,
         elbo_weight=1.0,
         effect_weight=0.0,
         settings_weight=0.0,

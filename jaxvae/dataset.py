@@ -100,6 +100,8 @@ def _header(clips: int, clip_samples: int) -> bytes:
 class Split:
     """One of train, validation and test. Audio is memory-mapped, and fetched shard by shard if it lies elsewhere."""
 
+    name: str
+    folder: Folder
     clips: int
     effects: tuple[Effect, ...]
     effect: Int32[np.ndarray, "clip"]
@@ -176,6 +178,8 @@ class Dataset:
         with ThreadPoolExecutor() as threads:  # they may have to be fetched
             columns = zip(*threads.map(recipe, shards), strict=True)
         return Split(
+            name,
+            self.folder,
             sum(len(shard.clips) for shard in shards),
             self.effects,
             *(np.concatenate(column) for column in columns),

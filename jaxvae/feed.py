@@ -2,11 +2,16 @@
 
 What travels at every step depends on what fits. Spectrograms are computed once and stay on the device where they take
 little memory (a mel spectrogram has an eighth of its clip's samples, and computing one takes a CPU as long as a third
-of a small network's step). Else the audio stays on the device if its memory is known and large enough. Else audio is
-read ahead and travels batch by batch.
+of a small network's step); a file beside the clips keeps them for the next run. Else the audio stays on the device if
+its memory is known and large enough. Else audio is read ahead and travels batch by batch.
 """
 
+import dataclasses
 import functools
+import hashlib
+import json
+import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -20,10 +25,12 @@ from tqdm import tqdm
 from jaxvae import dataset, population, spectrogram
 from jaxvae.config import Experiment
 from jaxvae.dataset import Split
+from jaxvae.folder import Folder
 from jaxvae.spectrogram import Statistics
 
 SPECTROGRAM_BYTES = 2 * 2**30
 _CHUNK_CLIPS = 64
+_FORMAT = 1  # of kept spectrograms: another number makes them all anew
 
 
 class Pool(NamedTuple):
@@ -64,9 +71,7 @@ class Feed:
         size = 2 * (split.clips + contents)  # bytes of each pixel, and of each sample
         of_spectrograms, of_audio = size * experiment.bins * experiment.frames, size * experiment.audio.clip_samples
         if of_spectrograms <= SPECTROGRAM_BYTES or dataset.resident(of_spectrograms, devices):
-            with tqdm(total=split.clips + contents, unit="clip", desc="spectrograms") as bar:
-                wet = self._spectrograms(split.audio, split.clips, bar)
-                dry = self._spectrograms(split.contents, contents, bar)
+            wet, dry = self._spectrograms()
         elif dataset.resident(of_audio, devices):
             audio = split.audio(np.arange(split.clips)), split.contents(np.arange(contents))
             wet, dry = population.place(audio, self._mesh, population.SHARED)
@@ -74,7 +79,27 @@ class Feed:
             return None
         return Pool(wet, dry, *population.place((split.effect, split.normalized), self._mesh, population.SHARED))
 
-    def _spectrograms(self, read: Callable[[np.ndarray], np.ndarray], clips: int, bar: tqdm) -> jax.Array:
+    def _spectrograms(self) -> tuple[jax.Array, jax.Array]:
+        """Those of all clips and of all contents, kept in the data set's folder where it has room for them."""
+        folder, clips = self._split.folder, self._split.clips
+        made_by = [_FORMAT, dataclasses.asdict(self._experiment.spectrogram), [x.tolist() for x in self._statistics]]
+        digest = hashlib.blake2b(json.dumps(made_by).encode(), digest_size=8).hexdigest()
+        name = f"spectrograms-{self._split.name}-{digest}.npy"
+        shape = (clips + clips // 2, self._experiment.bins, self._experiment.frames)
+        if (kept := _read(folder, name, shape)) is not None:
+            return population.place((kept[:clips], kept[clips:]), self._mesh, population.SHARED)
+        with tqdm(total=shape[0], unit="clip", desc="spectrograms") as bar:
+            wet = self._all_spectrograms(self._split.audio, clips, bar)
+            dry = self._all_spectrograms(self._split.contents, clips // 2, bar)
+        free, needed = folder.free(), 2 * math.prod(shape)
+        if jax.process_index() == 0 and (free is None or needed < free):
+            with folder.write(name, needed) as file:
+                np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
+                for part in (wet, dry):
+                    file.write(np.asarray(part.addressable_data(0)).data)
+        return wet, dry
+
+    def _all_spectrograms(self, read: Callable[[np.ndarray], np.ndarray], clips: int, bar: tqdm) -> jax.Array:
         """Those of all clips that `read` gives, filled in place: memory holds them and a chunk of audio, no more."""
 
         def fill(pool: jax.Array, first: jax.Array, audio: jax.Array) -> jax.Array:
@@ -115,6 +140,18 @@ class Feed:
 
     def _normalise(self, clips: jax.Array) -> jax.Array:
         return self._compute(clips) if clips.dtype == jnp.int16 else clips.astype(jnp.float32)
+
+
+def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarray, "clip bin frame"] | None:
+    """Spectrograms that an earlier run kept; None where there are none, or where the file is damaged."""
+    if folder.size(name) is None:
+        return None
+    try:
+        kept = np.load(folder.path(name), mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        warnings.warn(f"{folder}/{name} is damaged ({error}); it is made anew", stacklevel=4)
+        return None
+    return kept if kept.shape == shape and kept.dtype == np.float16 else None
 
 
 def _take(pool: Pool, indices: Int[Array | np.ndarray, "batch"]) -> Pool:

@@ -21,6 +21,9 @@ from jaxtyping import Array, Float, Int16
 
 from jaxvae import config
 
+_MOST = 1e6
+"""Power relative to a full-scale sine that is taken for the highest when a spectrogram is inverted."""
+
 
 class Statistics(NamedTuple):
     """Mean and standard deviation of the compressed spectrogram, for each bin."""
@@ -190,15 +193,18 @@ def invert(
 ) -> Float[np.ndarray, "batch sample"]:
     """Audio whose spectrogram is close to the given one, for listening (Griffin & Lim 1984, as librosa's).
 
-    Undoes what `compute` did, in reverse order. A level at the floor is silence. Mel bands are spread over the
-    frequency bins. After per-clip normalisation the level is that of `statistics`.
+    Undoes what `compute` did, in reverse order. A level at the floor is silence, one that no clip can have (a decoder
+    may answer anything) is 60 dB above full scale. Mel bands are spread over the frequency bins. After per-clip
+    normalisation the level is that of `statistics`.
     """
     n_fft, full_scale = spectrogram_config.n_fft, _full_scale(audio_config.sample_rate, spectrogram_config)
     values = np.asarray(spectrogram) * statistics.std[None, :, None] + statistics.mean[None, :, None]
     if spectrogram_config.compression == "power":
-        relative = np.maximum(values, 0) ** (2 / spectrogram_config.exponent)
+        exponent = spectrogram_config.exponent / 2
+        relative = np.clip(values, 0, _MOST**exponent) ** (1 / exponent)
     else:
-        relative = np.where(values > spectrogram_config.floor_db, 10 ** (values / 10), 0)
+        audible = values > spectrogram_config.floor_db
+        relative = np.where(audible, 10 ** (np.minimum(values, 10 * np.log10(_MOST)) / 10), 0)
     power = np.asarray(relative * full_scale[None, :, None], np.float32)
     if spectrogram_config.scale == "mel":
         weights = _mel_weights(audio_config.sample_rate, n_fft, spectrogram_config.n_mels)

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, ArrayLike, Bool, Float, Key
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from jaxvae import backbones
-from jaxvae.config import Model
+from jaxvae.config import BLOCK_CLIPS, Model
 from jaxvae.effect_encoder import EffectEncoder
 from jaxvae.heads import Heads, Reading
 
@@ -39,12 +39,15 @@ class Draws(NamedTuple):
 
     noise: Float[Array, "batch latent"]
     """Standard normal, or 0 for the posterior mean."""
-    content_noise: Float[Array, "batch content"]
+    content_noise: Float[Array, "clip content"]
     dry_known: Float[Array, "batch"]
-    swap_effect: Bool[Array, "batch"]
-    """Decode with the effect latent of the other content at the same setting."""
-    swap_content: Bool[Array, "batch"]
-    """Decode with the content latent of the same content at the other setting."""
+    reconstructed: Int[Array, "block clip"]
+    """Clips of each block that are reconstructed, counted from 0 to 3."""
+    effect_from: Int[Array, "block clip"]
+    """Clip of the block whose effect latent each is made from: its own, or that of the other content at the same
+    setting."""
+    content_from: Int[Array, "block clip"]
+    """Clip whose content latent each is made from: its own, or that of the same content at the other setting."""
     reading_noise: Float[Array, "batch"]
     """Share of the noise that the heads read."""
 
@@ -54,8 +57,10 @@ class Output(NamedTuple):
 
     posterior: Posterior
     content: Posterior
+    """Of the clips that reconstructions took it from."""
     reading: Reading
-    reconstruction: Float[Array, "batch bin frame"]
+    reconstruction: Float[Array, "clip bin frame"]
+    """Of the clips `Draws.reconstructed`, block after block."""
     log_std: Float[Array, ""]
 
 
@@ -96,12 +101,9 @@ class VAE(nn.Module):
         posterior = Posterior(*(used * part for part in self.encode(wet, dry, draws.dry_known, train)))
         z = _sample(posterior, used * draws.noise)
         reading = self.heads(posterior.mean + draws.reading_noise[:, None] * (z - posterior.mean), latent_dim)
-        content = self.content(wet, train)
-        if self.config.content_dim:
-            z = _exchange(z, draws.swap_effect, axis=1)
-            # Content first, so that the rows of the layer it enters do not move with the number of latent dimensions.
-            played = _exchange(_sample(content, draws.content_noise), draws.swap_content, axis=2)
-            z = jnp.concatenate([played, z], axis=1)
+        content = self.content(choose(wet, draws.content_from), train)
+        # Content first, so that the rows of the layer it enters do not move with the number of latent dimensions.
+        z = jnp.concatenate([_sample(content, draws.content_noise), choose(z, draws.effect_from)], axis=1)
         reconstruction = self.decoder(z, self.config.content_dim + latent_dim, *wet.shape[1:], train)
         return Output(posterior, content, reading, reconstruction, self.log_std)
 
@@ -142,10 +144,11 @@ def _sample(posterior: Posterior, noise: Float[Array, "batch latent"]) -> Float[
     return posterior.mean + jnp.exp(0.5 * posterior.logvar) * noise
 
 
-def _exchange(z: Float[Array, "batch latent"], chosen: Bool[Array, "batch"], axis: int) -> Float[Array, "batch latent"]:
-    """z of the other clip of the block along an axis (1: content, 2: setting) where chosen, else its own."""
-    blocks = z.reshape(-1, 2, 2, z.shape[1])
-    return jnp.where(chosen.reshape(-1, 2, 2, 1), jnp.flip(blocks, axis), blocks).reshape(z.shape)
+def choose(x: Float[Array, "batch *rest"], chosen: Int[Array, "block clip"]) -> Float[Array, "chosen *rest"]:
+    """Clips of each block, block after block."""
+    blocks = x.reshape(-1, BLOCK_CLIPS, *x.shape[1:])
+    index = chosen.reshape(*chosen.shape, *(1,) * (x.ndim - 1))
+    return jnp.take_along_axis(blocks, index, axis=1).reshape(-1, *x.shape[1:])
 
 
 def latent_mask(latent_dim: int, used: ArrayLike) -> Float[Array, "1 latent"]:
@@ -160,27 +163,32 @@ def draw(
     dry_share: ArrayLike = 0.0,
     swap: ArrayLike = 0.0,
     reading_noise: ArrayLike = 0.0,
+    reconstructed_clips: int = BLOCK_CLIPS,
 ) -> Draws:
-    """Random draws of a training step: how many clips are dry-aware, and how many are decoded from others' latents.
+    """Random draws of a training step: how many clips are dry-aware, how many are made from others' latents.
 
     Noise of fewer latent dimensions has the first columns of that of more.
     """
-    noise, content_noise, dry_known, swap_effect, swap_content = jax.random.split(key, 5)
+    noise, content_noise, dry_known, swap_effect, swap_content, first = jax.random.split(key, 6)
+    blocks = batch // BLOCK_CLIPS
+    run = jax.random.randint(first, (blocks, 1), 0, BLOCK_CLIPS) + jnp.arange(reconstructed_clips)[None]
+    reconstructed = jnp.sort(run % BLOCK_CLIPS, axis=1)
     return Draws(
         jax.random.normal(noise, (config.latent_dim, batch)).T,
-        jax.random.normal(content_noise, (batch, config.content_dim)),
+        jax.random.normal(content_noise, (blocks * reconstructed_clips, config.content_dim)),
         jax.random.bernoulli(dry_known, dry_share, (batch,)).astype(jnp.float32),
-        jax.random.bernoulli(swap_effect, swap, (batch,)),
-        jax.random.bernoulli(swap_content, swap, (batch,)),
+        reconstructed,
+        reconstructed ^ (2 * jax.random.bernoulli(swap_effect, swap, reconstructed.shape)),
+        reconstructed ^ (1 * jax.random.bernoulli(swap_content, swap, reconstructed.shape)),
         jnp.full(batch, reading_noise, jnp.float32),
     )
 
 
 def still(batch: int, config: Model) -> Draws:
     """Draws without chance: posterior means, blind, every clip by itself."""
-    never = jnp.zeros(batch, bool)
     noise, content_noise = jnp.zeros((batch, config.latent_dim)), jnp.zeros((batch, config.content_dim))
-    return Draws(noise, content_noise, jnp.zeros(batch), never, never, jnp.zeros(batch))
+    own = jnp.tile(jnp.arange(BLOCK_CLIPS), (batch // BLOCK_CLIPS, 1))
+    return Draws(noise, content_noise, jnp.zeros(batch), own, own, own, jnp.zeros(batch))
 
 
 def narrow(params: Any, config: Model, latent_dim: int) -> Any:

@@ -12,7 +12,7 @@ from jaxvae import config, losses
 from jaxvae.feed import Examples
 from jaxvae.optimizer import Hyperparams, beta, learning_rate, make_optimizer
 from jaxvae.train_state import TrainState, Weights
-from jaxvae.vae import VAE, Draws, draw, latent_mask, still
+from jaxvae.vae import VAE, Draws, choose, draw, latent_mask, still
 
 Metrics = dict[str, Any]
 
@@ -31,7 +31,16 @@ def train_step(
     """
     batch, latent_dim = len(examples.wet), hyperparams.latent_dim
     key = jax.random.fold_in(state.key, state.step)
-    draws = draw(key, batch, model.config, hyperparams.dry_share, hyperparams.swap, hyperparams.reading_noise)
+    draws = draw(
+        key,
+        batch,
+        model.config,
+        hyperparams.dry_share,
+        hyperparams.swap,
+        hyperparams.reading_noise,
+        objective.reconstructed_clips,
+    )
+    target = choose(examples.wet, draws.reconstructed)
     beta_now = beta(state.step, hyperparams, objective.beta)
     free_nats = hyperparams.free_nats * latent_mask(model.config.latent_dim, latent_dim)[0]
 
@@ -40,9 +49,9 @@ def train_step(
         output, updated = model.apply(
             variables, examples.wet, examples.dry, draws, latent_dim, train=True, mutable=["batch_stats"]
         )
-        error = jnp.mean(losses.mean_squared(examples.wet, output.reconstruction))
+        error = jnp.mean(losses.mean_squared(target, output.reconstruction))
         if objective.reconstruction == "gaussian":
-            reconstruction = jnp.mean(losses.gaussian_nll(examples.wet, output.reconstruction, output.log_std))
+            reconstruction = jnp.mean(losses.gaussian_nll(target, output.reconstruction, output.log_std))
         else:
             reconstruction = error
         kl, content_kl = map(losses.kl_per_dimension, (output.posterior, output.content))

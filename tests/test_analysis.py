@@ -37,9 +37,7 @@ from jaxvae.summaries import Summaries
 from jaxvae.vae import VAE
 
 real_umap = umap_plot.fit
-SIZES = Sizes(
-    train_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=128
-)
+SIZES = Sizes(fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=128)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Clips on their way to a step: whichever way they travel, the step sees the same examples."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -18,6 +20,17 @@ def split(tiny):
 @pytest.fixture(scope="module")
 def statistics(split, tiny):
     return spectrogram.statistics([split.audio(np.arange(split.clips))], tiny.audio, tiny.spectrogram)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(split):
+    """No spectrograms of an earlier test."""
+    for path in _kept(split):
+        path.unlink()
+
+
+def _kept(split):
+    return list(Path(str(split.folder)).glob("spectrograms-*"))
 
 
 def _seen(source):
@@ -59,3 +72,29 @@ def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistic
     np.testing.assert_array_equal(examples.effect, split.effect[chosen])
     np.testing.assert_array_equal(examples.normalized, split.normalized[chosen])
     assert examples.wet.dtype == examples.dry.dtype == np.float32
+
+
+def test_kept_spectrograms_are_used_again_unless_they_are_damaged_or_of_other_settings(
+    split, statistics, tiny, monkeypatch
+):
+    before = jax.device_get(Feed(split, tiny, statistics, MESH).pool)
+    (path,) = _kept(split)
+    with monkeypatch.context() as patched:
+        patched.setattr(spectrogram, "compute", None)  # nothing is computed again
+        after = jax.device_get(Feed(split, tiny, statistics, MESH).pool)
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1_000])
+    with pytest.warns(UserWarning, match=r"spectrograms-train-\w+\.npy is damaged .* made anew"):
+        mended = jax.device_get(Feed(split, tiny, statistics, MESH).pool)
+    jax.tree.map(np.testing.assert_array_equal, before, mended)
+    assert path.read_bytes() == whole
+    louder = statistics._replace(mean=statistics.mean + 1)
+    assert np.abs(jax.device_get(Feed(split, tiny, louder, MESH).pool.wet) - before.wet).max() > 0.1
+    assert len(_kept(split)) == 2
+
+
+def test_spectrograms_are_not_kept_where_there_is_no_room(split, statistics, tiny, monkeypatch):
+    monkeypatch.setattr("jaxvae.folder.Folder.free", lambda folder: 1_000)
+    assert Feed(split, tiny, statistics, MESH).pool is not None
+    assert not _kept(split)

@@ -20,9 +20,7 @@ from analysis.table import Comparison, Entries, Entry
 from jaxvae import audio, dataset, effects, inference
 from jaxvae.vae import Posterior
 
-SIZES = Sizes(
-    train_clips=16, pairs=32, gallery=40, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=8
-)
+SIZES = Sizes(fit_clips=16, pairs=32, gallery=40, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=8)
 KINDS = [effects.get("pedalboard/Distortion"), effects.get("pedalboard/Delay")]
 
 
@@ -433,7 +431,7 @@ def measured(stand_in, trained, data):
             loaded, parameters=(), experiment=dataclasses.replace(loaded.experiment, objective=blind)
         )
         models = {scoreboard.OURS: stand_in, "plain": plain}
-        return board.measure(models, data.split("train"), data.split("test"), SIZES)
+        return board.measure(models, *map(data.split, dataset.SPLITS), SIZES)
 
 
 def test_rows_of_either_mode_are_compared_with_their_own(measured):

@@ -153,6 +153,15 @@ def test_inverted_audio_has_the_same_levels(scale, compression):
     assert 20 * np.log10(np.std(audio) / np.std(chord)) == pytest.approx(0, abs=0.5)
 
 
+@pytest.mark.parametrize("compression", ["log", "power"])
+def test_what_no_clip_can_be_is_inverted_without_overflow(compression):
+    settings = dataclasses.replace(MEL, compression=compression)
+    statistics = spectrogram.statistics([noise(1)], AUDIO, settings)
+    absurd = np.random.default_rng(0).normal(size=(1, MEL.n_mels, 1 + AUDIO.clip_samples // MEL.hop_length)) * 1e30
+    audio = spectrogram.invert(absurd.astype(np.float32), AUDIO, settings, statistics)
+    assert np.isfinite(audio).all() and np.abs(audio).max() > 1
+
+
 def test_errors_name_the_limit_and_the_fix():
     with pytest.raises(ValueError, match=r"hold no bin of n_fft 256 .* use a smaller spectrogram.n_mels"):
         spectrogram.magnitude(noise(1), AUDIO, config.Spectrogram(256, 256, 128, n_mels=128))

@@ -129,10 +129,8 @@ def test_plain_network_has_one_latent_and_never_hears_the_dry_clip():
     output = forward(model)(WET, DRY, noisy(model))
     assert output.content.mean.shape == output.content.logvar.shape == (4, 0)
     assert set(initial(model)["params"]) == {"encoder", "decoder", "log_std"}
-    everything = noisy(model)._replace(
-        dry_known=jnp.ones(4), swap_effect=jnp.ones(4, bool), swap_content=jnp.ones(4, bool)
-    )
-    for first, second in zip(output, forward(model)(WET, -DRY, everything), strict=True):
+    others = noisy(model)._replace(dry_known=jnp.ones(4), content_from=jnp.array([[1, 0, 3, 2]]))
+    for first, second in zip(output, forward(model)(WET, -DRY, others), strict=True):
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), first, second)
 
 
@@ -187,34 +185,45 @@ def test_a_clip_of_a_split_network_depends_on_its_neighbours_by_swaps_only(dry_k
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         if one.ndim:
             np.testing.assert_allclose(one[0], other[0], rtol=1e-4, atol=1e-5)
-    swapped = draws._replace(swap_effect=jnp.ones(4, bool))
+    swapped = draws._replace(effect_from=jnp.array([[2, 3, 0, 1]]))
     before, after = forward(SPLIT)(WET, DRY, swapped), forward(SPLIT)(*others, swapped)
     np.testing.assert_allclose(before.posterior.mean[0], after.posterior.mean[0], rtol=1e-4, atol=1e-5)
     assert np.abs(before.reconstruction[0] - after.reconstruction[0]).max() > 1e-4
 
 
-def test_exchange_takes_the_latent_of_the_same_setting_or_of_the_same_content():
-    """A latent vector that says where it comes from: block, content, setting."""
-    clips = np.arange(12)
-    origin = np.stack([clips // 4, clips // 2 % 2, clips % 2], axis=1).astype(np.float32)
-    chosen = np.random.default_rng(0).random(12) < 0.5
-    for axis in (1, 2):
-        expected = origin.copy()
-        expected[chosen, axis] = 1 - origin[chosen, axis]
-        exchanged = vae._exchange(jnp.asarray(origin), jnp.asarray(chosen), axis)
-        np.testing.assert_array_equal(exchanged, expected)
+def test_swaps_take_the_effect_of_the_other_content_and_the_content_at_the_other_setting():
+    """Latent vectors that say where they come from: block, content, setting."""
+    clips = np.arange(4_000)
+    origin = jnp.stack([clips // 4, clips // 2 % 2, clips % 2], axis=1).astype(float)
+    draws = vae.draw(jax.random.key(0), 4_000, SPLIT.config, swap=0.3)
+    effect, content = (np.asarray(vae.choose(origin, source)) for source in (draws.effect_from, draws.content_from))
+    for found, moved in ((effect, 1), (content, 2)):
+        same = [axis for axis in range(3) if axis != moved]
+        np.testing.assert_array_equal(found[:, same], origin[:, same])
+        assert np.mean(found[:, moved] != origin[:, moved]) == pytest.approx(0.3, abs=0.03)
+    assert np.mean((effect[:, 1] != origin[:, 1]) & (content[:, 2] != origin[:, 2])) == pytest.approx(0.09, abs=0.02)
+
+
+@pytest.mark.parametrize("clips", [1, 2, 3, 4])
+def test_a_step_reconstructs_that_many_clips_of_each_block_and_each_clip_as_often(clips):
+    draws = vae.draw(jax.random.key(0), 4_000, SPLIT.config, reconstructed_clips=clips)
+    chosen = np.asarray(draws.reconstructed)
+    assert chosen.shape == (1_000, clips) and (np.diff(chosen, axis=1) > 0).all()
+    np.testing.assert_allclose(np.bincount(chosen.ravel()) / 1_000, clips / 4, atol=0.05)
+    np.testing.assert_array_equal(draws.effect_from, chosen)  # no swaps
 
 
 def test_swapped_clip_is_decoded_from_its_effect_in_another_content_and_its_content_at_another_setting():
-    output = forward(SPLIT)(WET, DRY, still(4, SPLIT.config))
-    effect_chosen, content_chosen = np.array([[1, 0, 1, 0], [1, 1, 0, 0]], bool)
-    swapped = still(4, SPLIT.config)._replace(
-        swap_effect=jnp.asarray(effect_chosen), swap_content=jnp.asarray(content_chosen)
+    means = forward(SPLIT)(WET, DRY, still(4, SPLIT.config))
+    draws = still(4, SPLIT.config)._replace(
+        reconstructed=jnp.array([[0, 3]]), effect_from=jnp.array([[2, 3]]), content_from=jnp.array([[1, 3]])
     )
-    content = output.content.mean[np.array([1, 0, 2, 3])]  # clips 0 and 1 take each other's
-    effect = output.posterior.mean[np.array([2, 1, 0, 3])]  # clips 0 and 2 take each other's
+    draws = draws._replace(content_noise=draws.content_noise[:2])
+    content, effect = means.content.mean[np.array([1, 3])], means.posterior.mean[np.array([2, 3])]
     decoded = decode(SPLIT)(jnp.concatenate([content, effect], axis=1))
-    np.testing.assert_allclose(forward(SPLIT)(WET, DRY, swapped).reconstruction, decoded, rtol=1e-4, atol=1e-5)
+    output = forward(SPLIT)(WET, DRY, draws)
+    np.testing.assert_allclose(output.reconstruction, decoded, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(output.content.mean, content, rtol=1e-4, atol=1e-5)
 
 
 def test_effect_depends_on_the_dry_clip_where_it_is_known_and_only_there():
@@ -263,14 +272,18 @@ def test_gradient_reaches_every_weight_and_training_fits_a_batch(model):
 
 def test_draws_choose_as_many_clips_as_they_are_told():
     config, key = SPLIT.config, jax.random.key(0)
-    never, always = (vae.draw(key, 4_000, config, dry_share=share, swap=share) for share in (0.0, 1.0))
-    assert not any(np.any(chosen) for chosen in never[2:5]) and all(np.all(chosen) for chosen in always[2:5])
-    draws = vae.draw(key, 4_000, config, dry_share=0.2, swap=0.7)
-    share = [float(jnp.mean(chosen)) for chosen in draws[2:5]]
-    np.testing.assert_allclose(share, [0.2, 0.7, 0.7], atol=5 * np.sqrt(0.25 / 4_000))
-    together = np.corrcoef(np.array(draws[2:5], float))[np.triu_indices(3, 1)]
+
+    def choices(share: float, swap: float) -> np.ndarray:
+        draws = vae.draw(key, 4_000, config, dry_share=share, swap=swap)
+        own = draws.reconstructed
+        return np.stack([draws.dry_known, *(np.ravel(of != own) for of in (draws.effect_from, draws.content_from))])
+
+    assert not choices(0.0, 0.0).any() and choices(1.0, 1.0).all()
+    chosen = choices(0.2, 0.7)
+    np.testing.assert_allclose(chosen.mean(axis=1), [0.2, 0.7, 0.7], atol=5 * np.sqrt(0.25 / 4_000))
+    together = np.corrcoef(chosen)[np.triu_indices(3, 1)]
     assert np.abs(together).max() < 5 / np.sqrt(4_000)  # one choice says nothing of another
-    for noise in draws[:2]:
+    for noise in vae.draw(key, 4_000, config)[:2]:
         assert abs(float(noise.mean())) < 0.05 and float(noise.std()) == pytest.approx(1.0, abs=0.05)
 
 

@@ -124,14 +124,21 @@ def test_no_clip_or_every_clip_is_dry_aware_at_the_ends_of_the_share(state, step
     assert equal(taken.params, other.params) == (dry_share == 0)
 
 
+@pytest.mark.parametrize("clips", [1, 4])
 @pytest.mark.parametrize("swap", [0.0, 1.0])
-def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(state, step, examples, swap):
-    """The error of a step is that of the same draws, with swaps set by hand."""
+def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(state, examples, swap, clips):
+    """The error of a step is that of the same draws, with swaps set by hand, of the clips that are reconstructed."""
+    objective = dataclasses.replace(OBJECTIVE, reconstructed_clips=clips)
+    step = quick_jit(functools.partial(vae_steps.train_step, model=MODEL, objective=objective))
     metrics = step(state, numbers(swap=swap), examples)[1]
-    draws = draw(jax.random.fold_in(state.key, 0), 8, MODEL.config, OBJECTIVE.dry_share, 0.5)
-    draws = draws._replace(swap_effect=jnp.full(8, swap == 1), swap_content=jnp.full(8, swap == 1))
+    key = jax.random.fold_in(state.key, 0)
+    draws = draw(key, 8, MODEL.config, OBJECTIVE.dry_share, 0.5, reconstructed_clips=clips)
+    own = draws.reconstructed
+    draws = draws._replace(effect_from=own ^ (2 * int(swap)), content_from=own ^ int(swap))
     output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, draws)
-    error = losses.mean_squared(examples.wet, output.reconstruction).mean()
+    assert output.reconstruction.shape == (2 * clips, BINS, FRAMES)
+    target = examples.wet[(4 * np.arange(2)[:, None] + np.asarray(own)).reshape(-1)]
+    error = losses.mean_squared(target, output.reconstruction).mean()
     assert float(metrics["mean_squared"]) == pytest.approx(float(error), rel=1e-5)
 
 
