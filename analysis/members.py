@@ -59,8 +59,8 @@ def best(found: dict[int, Member]) -> int:
     return min(found, key=lambda index: np.inf if found[index].best is None else found[index].best)
 
 
-def load(run: Path, chosen: Sequence[int | Literal["all"]] = ()) -> list[Chosen]:
-    """The best member of a run, or those of these indices, or all that were ever validated.
+def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), most: int | None = _MOST_PANELS) -> list[Chosen]:
+    """The best member of a run, or those of these indices, or all that were ever validated, `most` at the most.
 
     Raises:
         CheckpointError: the run has no checkpoint or no such member.
@@ -72,9 +72,9 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = ()) -> list[Chosen]
     indices = list(dict.fromkeys(chosen)) or [best(found)]
     if missing := [index for index in indices if index not in found]:
         raise CheckpointError(f"{run} has no member {missing[0]}; it has {', '.join(map(str, found))}")
-    if len(indices) > _MOST_PANELS:
+    if most is not None and len(indices) > most:
         raise ValueError(
-            f"{len(indices)} members do not fit into one figure; name at most {_MOST_PANELS}, as in --members 0 4 8"
+            f"{len(indices)} members do not fit into one figure; name at most {most}, as in --members 0 4 8"
         )
     fields = swept([member.experiment for member in found.values()])
     titles = {index: words(values(member.experiment, fields)) for index, member in found.items()}

@@ -1,7 +1,7 @@
 """What each part of the model is worth: one change at a time from configs/mda_six.py, shorter.
 
 python -m launch.train configs/mda_ablations.py --workdir runs/ablations
-python -m analysis.ablations runs/ablations --out analysis/ablations.md
+python -m analysis.comparison runs/ablations --config configs/mda_ablations.py --out analysis/ablations.md
 """
 
 import dataclasses
@@ -46,5 +46,5 @@ config = dataclasses.replace(
     mda_six.config,
     name="mda_ablations",
     train=dataclasses.replace(mda_six.config.train, steps=400, validate_every=200),
-    sweep=listed(CHANGES.values()),
+    sweep=listed({"name": name, **changes} for name, changes in CHANGES.items()),
 )

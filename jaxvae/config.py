@@ -211,7 +211,7 @@ class Objective:
     """Clips of each block of four that a step of training reconstructs, another one each time. With one, a step takes
     half the time of one with all, and heads and contrastive term still see them all."""
     dry_share: float = 0.5
-    """Share of clips whose dry clip the effect's encoder may see."""
+    """Share of blocks whose dry clips the effect's encoder may see."""
     elbo_weight: float = 0.001
     """Weight of the reconstruction and the KL divergences: thousands of nats a clip, its effect and settings a few."""
     reading_noise: float = 1.0
@@ -221,7 +221,7 @@ class Objective:
     """Weight of the effect's negative log-likelihood by the head on the posterior mean."""
     settings_weight: float = 1.0
     """Weight of the settings' negative log-likelihood by the head on the posterior mean."""
-    contrastive_weight: float = 0.3
+    contrastive_weight: float = 1.0
     """Weight of telling the clip of the same setting from the others of the batch, by the posterior mean."""
     temperature: float = 0.1
     """Of the contrastive term."""
@@ -356,7 +356,7 @@ def _changed(experiment: Experiment, changes: Changes) -> Experiment:
         for part in sections:
             section = section.get(part) if isinstance(section, dict) else None
         known = isinstance(section, dict) and name in section and not isinstance(section[name], dict)
-        if not known or path == "name" or sections[:1] in (["execution"], ["sweep"]):
+        if not known or sections[:1] in (["execution"], ["sweep"]):
             raise ValueError(f"the sweep changes {path!r}, which is no field of audio, data, spectrogram, model, ...")
         section[name] = _as(section[name], value, path)
     return from_dict(values)

@@ -30,7 +30,9 @@ def groups(experiments: Sequence[Experiment]) -> list[list[int]]:
     found: dict[Any, list[int]] = {}
     for index, experiment in enumerate(experiments):
         fields = config.flat(experiment)
-        found.setdefault(tuple((path, fields[path]) for path in fields if path not in NUMBERS), []).append(index)
+        found.setdefault(tuple((path, fields[path]) for path in fields if path not in (*NUMBERS, "name")), []).append(
+            index
+        )
     return list(found.values())
 
 

@@ -4,8 +4,11 @@
     sweep=draws({"train.learning_rate": scipy.stats.loguniform(1e-4, 1e-2)}, members=16)
     sweep=listed([{"model.latent_dim": 32}, {"model.latent_dim": 64, "train.seed": 1}])
 
-A field is named by its path in the experiment. Numbers that reach the program as arrays (`jaxvae.optimizer.NUMBERS`)
-are trained in one compiled program; members that differ in anything else form groups, one program each.
+    sweep=listed([{"name": "the model"}, {"name": "no swaps", "objective.swap": 0.0}])
+
+A field is named by its path in the experiment, whose own name tells members apart where values would be many. Numbers
+that reach the program as arrays (`jaxvae.optimizer.NUMBERS`) are trained in one compiled program; members that differ
+in anything else form groups, one program each.
 """
 
 import dataclasses

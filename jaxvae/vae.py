@@ -165,7 +165,7 @@ def draw(
     reading_noise: ArrayLike = 0.0,
     reconstructed_clips: int = BLOCK_CLIPS,
 ) -> Draws:
-    """Random draws of a training step: how many clips are dry-aware, how many are made from others' latents.
+    """Random draws of a training step: how many blocks are dry-aware, how many clips are made from others' latents.
 
     Noise of fewer latent dimensions has the first columns of that of more.
     """
@@ -176,7 +176,8 @@ def draw(
     return Draws(
         jax.random.normal(noise, (config.latent_dim, batch)).T,
         jax.random.normal(content_noise, (blocks * reconstructed_clips, config.content_dim)),
-        jax.random.bernoulli(dry_known, dry_share, (batch,)).astype(jnp.float32),
+        # The clips of a block alike, so that a pair of the contrastive term is of one mode.
+        jnp.repeat(jax.random.bernoulli(dry_known, dry_share, (blocks,)), BLOCK_CLIPS).astype(jnp.float32),
         reconstructed,
         reconstructed ^ (2 * jax.random.bernoulli(swap_effect, swap, reconstructed.shape)),
         reconstructed ^ (1 * jax.random.bernoulli(swap_content, swap, reconstructed.shape)),

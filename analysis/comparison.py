@@ -1,0 +1,155 @@
+"""Trained models side by side on the scoreboard's clips, as one Markdown table: ablations, sweeps, seeds.
+
+    python -m analysis.comparison runs/ablations --config configs/mda_ablations.py --out analysis/ablations.md
+
+Every member of the runs is a row beside the scoreboard's baselines. Members that differ in nothing but their seed share
+one, with the mean and the deviation over seeds. The same command gives the same table.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from analysis import board, command_line, members, representations, scoreboard
+from analysis.board import Board
+from analysis.material import Sizes
+from analysis.table import FIGURES, Entries, Key, number
+from jaxvae import atomic_file, dataset, inference
+
+SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
+_HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Members that differ in their seed only."""
+
+    models: list[str]
+    """Names on the board, one for each seed."""
+    indices: list[int]
+    """Of the members in their runs."""
+
+
+def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inference.Encoder], dict[str, Row]]:
+    """Encoders by a name of their own, and the rows that they make.
+
+    Raises:
+        CheckpointError: a run has no checkpoint or no such member.
+        ValueError: the models were trained on different clips.
+    """
+    found = [member for run in runs for member in members.load(run, chosen or ("all",), most=None)]
+    members.data([member.encoder.experiment for member in found])
+    fields = [path for path in members.swept([one.encoder.experiment for one in found]) if path != members.SEED]
+    named = "name" in fields
+    encoders, rows = {}, {}
+    for member in found:
+        experiment = member.encoder.experiment
+        values = members.values(experiment, [path for path in fields if path != "name"])
+        title = experiment.name if named else members.words(values) or experiment.name
+        row = rows.setdefault((title, *values.items()), Row([], []))
+        name = f"{title}, {len(encoders)}"
+        encoders[name] = member.encoder
+        row.models.append(name)
+        row.indices.append(member.index)
+    titles = [key[0] for key in rows]
+    # Two rows of one name differ in their values.
+    return encoders, {
+        title if titles.count(title) == 1 else f"{title} ({members.words(dict(key[1:]))})": row
+        for title, (key, row) in zip(titles, rows.items(), strict=True)
+    }
+
+
+def markdown(measured: Board, rows: Mapping[str, Row], commands: Mapping[str, str]) -> str:
+    """The tables; of those that hear the same, the best is bold."""
+    entries, columns, parts = Entries(measured.entries, measured.hears), scoreboard.summary(measured), []
+    trained = {representation for row in rows.values() for representation in row.models}
+    for hears, title in _HEARS.items():
+        mode = representations.dry_aware if hears == "wet and dry" else str
+        lines = {
+            label: [mode(model) for model in row.models]
+            for label, row in rows.items()
+            if mode(row.models[0]) in measured.hears
+        }
+        aware = {representations.dry_aware(name) for name in trained}
+        others = [name for name, own in measured.hears.items() if own == hears and name not in trained | aware]
+        lines = ({} if hears == "nothing" else lines) | {name: [name] for name in others}
+        if lines:
+            parts.append(f"### {title}\n\n{_table(entries, lines, columns)}")
+    if any(commands.values()):
+        parts.append("### Commands\n\n" + "\n".join(f"- {label}: `{line}`" for label, line in commands.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(entries: Entries, lines: Mapping[str, Sequence[str]], columns: Mapping[str, Key]) -> str:
+    cells: dict[str, dict[str, str]] = {label: {} for label in lines}
+    used = []
+    for title, key in columns.items():
+        figure = key["figure"]
+        means, deviations = {}, {}
+        for label, names in lines.items():
+            values = [entries.value(key["section"], figure, key["item"], name) for name in names]
+            if all(value is not None for value in values):
+                means[label], deviations[label] = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else None
+        if not means:
+            continue
+        used.append(title)
+        choose = {"more": max, "less": min}.get(FIGURES[figure].better)
+        best = number(figure, choose(means.values())) if choose and len(means) > 1 else None
+        for label, mean in means.items():
+            text = number(figure, mean)
+            deviation = deviations[label]
+            spread = "" if deviation is None else f" ± {number(figure, deviation)}"
+            cells[label][title] = f"**{text}**{spread}" if text == best else text + spread
+    head = ["", *used]
+    rows = [[label, *(cells[label].get(title, "") for title in used)] for label in lines]
+    ruler = ["---", *("---:" for _ in used)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to compare."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of trained runs on the same recordings."""
+    out: Path
+    """The Markdown file to write. What stands in it above a line of three dashes stays."""
+    config: Path | None = None
+    """The file that the members were trained from, for the command of each row."""
+    ceiling: Path | None = None
+    """What can be reached of each parameter, a file of analysis.ceiling."""
+    members: command_line.Members = ()
+    sizes: Sizes = dataclasses.field(default_factory=lambda: SIZES)
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    """Measure, print and write."""
+    encoders, rows = load(options.runs, options.members)
+    source, ceiling = scoreboard.read_ceiling(options.ceiling) if options.ceiling else (None, {})
+    data = dataset.render(next(iter(encoders.values())).experiment)
+    splits = [data.split(name) for name in dataset.SPLITS]
+    measured = board.measure(encoders, *splits, options.sizes, ceiling, seed=options.seed)
+    measured = dataclasses.replace(measured, about=measured.about | {"ceiling": source})
+    commands = {
+        label: f"python -m launch.train {options.config} --workdir {options.runs[0]} --member {row.indices[0]}"
+        for label, row in rows.items()
+        if options.config and len(options.runs) == 1
+    }
+    tables = markdown(measured, rows, commands)
+    print(tables)
+    above = ""
+    if options.out.is_file():
+        above, line, _ = options.out.read_text().partition("\n---\n")
+        above = above + line + "\n" if line else ""
+    with atomic_file.write(options.out) as file:
+        file.write((above + tables).encode())
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)
