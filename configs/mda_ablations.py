@@ -7,6 +7,7 @@ python -m analysis.comparison runs/ablations --config configs/mda_ablations.py -
 import dataclasses
 
 from configs import mda_six
+from jaxvae.config import Beta
 from jaxvae.sweep import listed
 
 SEED_BETA = {
@@ -45,6 +46,9 @@ CHANGES = {
 config = dataclasses.replace(
     mda_six.config,
     name="mda_ablations",
+    objective=dataclasses.replace(
+        mda_six.config.objective, beta=Beta(schedule="linear", cycle_length=130, cycle_unit="step")
+    ),
     train=dataclasses.replace(mda_six.config.train, steps=400, validate_every=200),
     sweep=listed({"name": name, **changes} for name, changes in CHANGES.items()),
 )

@@ -9,8 +9,8 @@ to 0 by half a cosine, no patience ends the run, and embeddings are posterior me
 
 import dataclasses
 
-from configs import mda_six
-from jaxvae.config import Beta, Model, Objective, Spectrogram
+from configs import mda_six, seed_objective
+from jaxvae.config import Model, Spectrogram
 from jaxvae.sweep import Sweep
 
 config = dataclasses.replace(
@@ -20,15 +20,7 @@ config = dataclasses.replace(
         n_fft=4_096, window_length=2_048, hop_length=1_024, scale="linear", compression="power", exponent=0.3
     ),
     model=Model(backbone="seed", latent_dim=128, content_dim=0),
-    objective=Objective(
-        reconstruction="mean_squared",
-        beta=Beta(schedule="seed", minimum=1e-4, maximum=1e-3, cycle_length=17),
-        reconstructed_clips=4,
-        elbo_weight=1.0,
-        effect_weight=0.0,
-        settings_weight=0.0,
-        contrastive_weight=0.0,
-    ),
+    objective=seed_objective.config.objective,
     train=dataclasses.replace(
         mda_six.config.train,
         steps=8 * mda_six.config.train.steps,

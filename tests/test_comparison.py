@@ -1,14 +1,16 @@
-"""The table of trained models: its rows, its means over seeds and its best, against the board's own entries."""
+"""The table and the picture of trained models: rows, means over seeds and the best, against the board's own entries."""
 
+import csv
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from analysis import board, comparison, scoreboard, umap_plot
+from analysis import board, comparison, scoreboard, sweep_structure, umap_plot
 from analysis.material import Sizes
-from analysis.table import Entries, number
+from analysis.table import FIGURES, Entries, number
 from jaxvae import config, dataset, inference, population, workdir
 from jaxvae.sweep import listed
 
@@ -17,10 +19,25 @@ SIZES = Sizes(
 )
 
 
-@pytest.fixture(autouse=True)
-def quick_map(monkeypatch):
-    """Principal components in the place of UMAP, which compiles for seconds."""
-    monkeypatch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+@pytest.fixture(scope="module")
+def measured(swept):
+    """The board of the sweep, with principal components in the place of UMAP, which compiles for seconds."""
+    encoders, _ = comparison.load([swept], ())
+    data = dataset.render(next(iter(encoders.values())).experiment, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+        return board.measure(encoders, *map(data.split, dataset.SPLITS), SIZES)
+
+
+@pytest.fixture
+def measures_once(measured, monkeypatch):
+    """A command that measures the sweep gets what is measured already."""
+
+    def measure(encoders, train, validation, test, sizes, *rest, seed=0):
+        assert {name for name in encoders} <= set(measured.hears) and (train.name, test.name) == ("train", "test")
+        return measured
+
+    monkeypatch.setattr(board, "measure", measure)
 
 
 def test_members_that_differ_in_their_seed_share_a_row(swept):
@@ -53,7 +70,7 @@ def test_names_of_members_make_no_groups_and_no_other_training(tiny, tmp_path):
     ]
 
 
-def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(swept, tmp_path, capsys):
+def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(swept, measured, measures_once, tmp_path):
     out = tmp_path / "table.md"
     out.write_text("# What was found\n\nWords.\n\n---\nan older table\n")
     options = comparison.Options((swept,), out, config=tmp_path / "sweep.py", sizes=SIZES)
@@ -62,9 +79,7 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(swept, t
     assert text.startswith("# What was found\n\nWords.\n\n---\n\n### Blind") and "older" not in text
     assert f"- latent_dim 8: `python -m launch.train {tmp_path / 'sweep.py'} --workdir {swept} --member 2`" in text
 
-    encoders, rows = comparison.load([swept], ())
-    data = dataset.render(encoders[rows["latent_dim 4"].models[0]].experiment, progress=False)
-    measured = board.measure(encoders, *map(data.split, dataset.SPLITS), SIZES)
+    rows = comparison.load([swept], ())[1]
     entries = Entries(measured.entries, measured.hears)
     blind = [line for line in text.partition("### Dry-aware")[0].splitlines() if line.startswith("| ")]
     title = "effect, random settings, logistic (%)"
@@ -86,3 +101,32 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(swept, t
         name for name, mean in means.items() if number(key["figure"], mean) == best
     }
     assert "| constant |" in text.partition("### By chance")[2]
+
+
+def test_picture_of_a_sweep_has_every_member_at_its_place_in_each_panel(swept, measured, measures_once, tmp_path):
+    out = tmp_path / "structure.png"
+    sweep_structure.main(sweep_structure.Options(swept, out, colour="train.seed", sizes=SIZES))
+    assert out.read_bytes().startswith(b"\x89PNG")
+    lines = list(csv.DictReader(io.StringIO(out.with_suffix(".csv").read_text())))
+    entries = Entries(measured.entries, measured.hears)
+    panels = {panel.title: panel for panel in sweep_structure.PANELS}
+    ways = {entry.item for entry in measured.entries if entry.figure == "retrieval_r10"}
+    for line in lines:
+        panel = panels[line["figure"]]
+        of = entries.value(panel.section, panel.figure, panel.item or min(ways), line["representation"])
+        assert float(line["value"]) == pytest.approx(FIGURES[panel.figure].scale * of)
+    of_members = [line for line in lines if line["model.latent_dim"]]
+    places = {(line["hears"], line["model.latent_dim"], line["train.seed"], line["figure"]) for line in of_members}
+    assert len(places) == len(of_members) == 2 * 4 * len(panels)
+    assert {line["representation"] for line in lines if not line["model.latent_dim"]} == {"PCA-8", "PCA-8, wet − dry"}
+
+    values = {
+        name: {"x": size, "seed": seed} for name, size, seed in zip("abcd", (4, 4, 8, 8), (0, 1, 0, 1), strict=True)
+    }
+    title = sweep_structure.PANELS[0].title
+    made = [sweep_structure.Point(name, "wet", of, title, of["x"] + of["seed"]) for name, of in values.items()]
+    axes = sweep_structure.draw(made, "x", "seed").axes[0]
+    drawn = sorted(tuple(point) for dots in axes.collections for point in np.asarray(dots.get_offsets()))
+    assert drawn == [(4, 4), (4, 5), (8, 8), (8, 9)]
+    with pytest.raises(ValueError, match=r"do not differ in model\.width; name two fields that the sweep changes"):
+        sweep_structure.draw(made, "x", "model.width")

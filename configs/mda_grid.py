@@ -1,0 +1,26 @@
+"""Latent size x beta x seed on the data of mda_six: 24 members, one compiled program, sizes by mask.
+
+python -m launch.train configs/mda_grid.py --workdir runs/mda_grid
+python -m analysis.sweep_structure runs/mda_grid --out runs/mda_grid/structure.png
+"""
+
+import dataclasses
+
+from configs import mda_six
+from jaxvae.config import Beta, Model, Objective
+from jaxvae.sweep import grid
+
+config = dataclasses.replace(
+    mda_six.config,
+    name="mda_grid",
+    model=Model(latent_dim=256),
+    objective=Objective(beta=Beta(schedule="linear", cycle_length=60, cycle_unit="step")),
+    train=dataclasses.replace(mda_six.config.train, steps=200, validate_every=200),
+    sweep=grid(
+        {
+            "model.latent_dim": (32, 64, 128, 256),
+            "objective.beta.maximum": (0.1, 1.0, 10.0),
+            "train.seed": range(2),
+        }
+    ),
+)
