@@ -12,9 +12,14 @@ Figures
     audible_steps          just-audible steps along the renders of a moving parameter.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import librosa
 import numpy as np
 from jaxtyping import Bool, Float
+from threadpoolctl import threadpool_limits
+
+from jaxvae.effects import cores
 
 INAUDIBLE_DB = 1.0
 """Log-spectral distance from which a difference counts as audible.
@@ -36,13 +41,38 @@ def log_spectral_distance(
     Raises:
         ValueError: a clip is silent or not finite.
     """
-    peaks = np.stack([np.abs(wet).max(axis=1), np.abs(dry).max(axis=1)])
-    if not (np.isfinite(peaks) & (peaks > 0)).all():
-        clip = int(np.argmin((np.isfinite(peaks) & (peaks > 0)).all(axis=0)))
-        raise ValueError(f"clip {clip} is silent or not finite, with peaks {peaks[:, clip]}; leave it out")
+    return distance(levels(wet, sample_rate), levels(dry, sample_rate))
+
+
+def levels(clips: Float[np.ndarray, "clip sample"], sample_rate: int) -> Float[np.ndarray, "clip band frame"]:
+    """Levels relative to the loudest of each clip, in dB.
+
+    Raises:
+        ValueError: a clip is silent or not finite.
+    """
+    peak = np.abs(clips).max(axis=1)
+    usable = np.isfinite(peak) & (peak > 0)
+    if not usable.all():
+        clip = int(np.argmin(usable))
+        raise ValueError(f"clip {clip} is silent or not finite, with a peak of {peak[clip]}; leave it out")
     n_fft = 2 ** round(np.log2(0.05 * sample_rate))
     bands = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_BANDS, norm=None)
-    return np.array([_distance(_level(w, bands), _level(d, bands)) for w, d in zip(wet, dry, strict=True)])
+
+    def level(audio: np.ndarray) -> np.ndarray:
+        transform = librosa.stft(audio, n_fft=n_fft, hop_length=n_fft // 2)
+        power = bands @ (transform.real**2 + transform.imag**2)
+        return 10 * np.log10(np.maximum(power / power.max(), 1e-20))
+
+    # A product is too small to share: threads of BLAS that wait for each other took twice as long as all the rest.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as threads:
+        return np.stack(list(threads.map(level, clips)))
+
+
+def distance(
+    wet: Float[np.ndarray, "clip band frame"], dry: Float[np.ndarray, "clip band frame"]
+) -> Float[np.ndarray, " clip"]:
+    """`log_spectral_distance` of levels."""
+    return np.array([_distance(*pair) for pair in zip(wet, dry, strict=True)])
 
 
 def audible(
@@ -55,14 +85,6 @@ def audible(
 def audible_steps(renders: Float[np.ndarray, "setting sample"], sample_rate: int) -> float:
     """Sum of the distances from each setting's render of one clip to the next, in steps of `INAUDIBLE_DB`."""
     return float(log_spectral_distance(renders[1:], renders[:-1], sample_rate).sum() / INAUDIBLE_DB)
-
-
-def _level(audio: np.ndarray, bands: Float[np.ndarray, "band bin"]) -> np.ndarray:
-    """Levels (band, frame) relative to the loudest, in dB."""
-    n_fft = 2 * (bands.shape[1] - 1)
-    transform = librosa.stft(audio, n_fft=n_fft, hop_length=n_fft // 2)
-    power = bands @ (transform.real**2 + transform.imag**2)
-    return 10 * np.log10(np.maximum(power / power.max(), 1e-20))
 
 
 def _distance(wet: np.ndarray, dry: np.ndarray) -> float:

@@ -241,12 +241,9 @@ def _invariance(scores: _Scores, name: str, made: Material, seed: int) -> None:
     ways = [number for number in WAYS if number <= len(first)] or [len(first)]
     scores.add("invariance", name, structure.same_setting(queries, answers, own, ways[-1]))
     if made.gallery is not None:
-        first, second = embed.pairs(made.gallery.plan)
-        more = made.gallery.features[name]
-        queries, answers = np.concatenate([queries, more[first]]), np.concatenate([answers, more[second]])
-        own = np.concatenate([own, made.gallery.recording[first]])
+        answers = np.concatenate([answers, made.gallery.features[name]])
         for number in WAYS:
-            if ways[-1] < number <= len(own):
+            if ways[-1] < number <= len(answers):
                 scores.add("invariance", name, structure.same_setting(queries, answers, own, number))
 
 

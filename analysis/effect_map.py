@@ -3,7 +3,7 @@
 Cloud and paths are laid out by one UMAP fit. Placing paths on a map fitted without them would put each point at the
 mean of its neighbours' places, which bends every path towards the crowd.
 One clip, because the question is where settings lie when the sound that they act on is the same, as in the seed's
-pictures; it is a clip of the test split, so its recording was never trained on.
+pictures; it is a clip of the test split, so its recording was never trained on. A model that can be dry-aware is.
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ def fit(
     cloud = embed.random_settings(kinds, np.full(settings, clip), seed)
     paths = embed.sweep_settings(kinds, np.array([clip]), steps)
     plan = embed.Plan(cloud.effects, *(np.concatenate(pair) for pair in zip(cloud[1:], paths[1:], strict=True)))
-    plan, features = embed.represent(plan, split, rate, {"latent": embed.blind(encoder.embed, rate)}, "effect maps")
+    plan, features = embed.represent(plan, split, rate, {"latent": embed.knowing(encoder)}, "effect maps")
     maps = []
     for index, kind in enumerate(kinds):
         rows = plan.effect == index

@@ -13,7 +13,8 @@ import dataclasses
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -149,13 +150,33 @@ def represent(
 
     All representations get the same wet clips, at `sample_rate` and the data set's level, and their dry clips, as they
     went into the effect. Rendering and encoding go chunk
-    by chunk, so memory holds one chunk of audio whatever the length of the plan.
+    by chunk, so memory holds two chunks of audio whatever the length of the plan.
 
     Raises:
         ValueError: nothing that was rendered can be heard.
     """
-    chunks = (_represent_chunk(rows, split, sample_rate, representations) for rows in _chunks(plan))
+    rendered = _render_ahead(plan, split, sample_rate)
+    chunks = (_represent_chunk(*chunk, representations) for chunk in rendered)
     return _collect(plan, enumerate(chunks), description)
+
+
+def _render_ahead(
+    plan: Plan, split: dataset.Split, sample_rate: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rendered chunks, the next one while the caller represents one, unless an effect renders on this thread only."""
+    render = functools.partial(_render_chunk, split=split, sample_rate=sample_rate)
+    if any(kind.main_thread for kind in plan.effects):
+        yield from map(render, _chunks(plan))
+        return
+    with ThreadPoolExecutor(1, "render ahead") as thread:
+        ahead = None
+        for rows in _chunks(plan):
+            after = thread.submit(render, rows)
+            if ahead is not None:
+                yield ahead.result()
+            ahead = after
+        if ahead is not None:
+            yield ahead.result()
 
 
 def blind(
@@ -165,24 +186,35 @@ def blind(
     return lambda wet, dry: function(wet, sample_rate)
 
 
+def knowing(encoder: inference.Encoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The embedding by an encoder, dry-aware if it can be."""
+    rate = encoder.experiment.audio.sample_rate
+    return lambda wet, dry: encoder.embed(wet, rate, dry if encoder.dry_aware else None)
+
+
 def _chunks(plan: Plan) -> list[Plan]:
     firsts = range(0, len(plan.effect), _CHUNK)
     return [plan.select(np.arange(first, min(first + _CHUNK, len(plan.effect)))) for first in firsts]
 
 
-def _represent_chunk(
-    rows: Plan, split: dataset.Split, sample_rate: int, representations: Representations, workers: int | None = None
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Which rows can be heard, and each representation of those."""
+def _render_chunk(
+    rows: Plan, split: dataset.Split, sample_rate: int, workers: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which rows can be heard, and the wet and the dry clips of those."""
     distinct, inverse = np.unique(rows.dry, return_inverse=True)
     dry = split.dry(distinct)[inverse]
     wet = effects.render_many([rows.effects[kind] for kind in rows.effect], dry, rows.normalized, sample_rate, workers)
     peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
     audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
-    if not audible.any():
-        return audible, {}
-    wet, dry = audio.set_peak(wet[audible], dataset.WET_PEAK_DBFS), dry[audible]
-    return audible, {name: function(wet, dry) for name, function in representations.items()}
+    wet = wet[audible]
+    return audible, audio.set_peak(wet, dataset.WET_PEAK_DBFS) if len(wet) else wet, dry[audible]
+
+
+def _represent_chunk(
+    audible: np.ndarray, wet: np.ndarray, dry: np.ndarray, representations: Representations
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Which rows can be heard, and each representation of those."""
+    return audible, {name: function(wet, dry) for name, function in representations.items() if len(wet)}
 
 
 def _collect(
@@ -293,7 +325,8 @@ def _embed_chunk(
     dataset.require_available(rows.effects)
     encoder, split = _load_once(source, folder, split_name)
     representations = {"posterior": functools.partial(_posterior, encoder)}
-    return _represent_chunk(rows, split, encoder.experiment.audio.sample_rate, representations, workers=1)
+    chunk = _render_chunk(rows, split, encoder.experiment.audio.sample_rate, workers=1)
+    return _represent_chunk(*chunk, representations)
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from analysis import audibility, embed, representations
 from analysis.embed import Plan
 from analysis.probes import Labelled
-from analysis.representations import Representation
+from analysis.representations import RememberedByClip, Representation
 from jaxvae import dataset
 from jaxvae.effects import Effect
 from jaxvae.vae import Posterior
@@ -30,8 +30,8 @@ class Sizes:
     """Dry clips that probes are fitted on; each meets every effect."""
     pairs: int = 1_100
     """Random settings that probes are scored on, each over clips of two unseen recordings."""
-    gallery: int = 4_300
-    """Such pairs among which the same setting is looked for; at most `pairs` adds none."""
+    gallery: int = 4_200
+    """Clips among which the same setting is looked for: one of each pair, and the rest at settings of their own."""
     fixed_clips: int = 100
     """Unseen dry clips with all settings at the middle; each meets every effect."""
     settings: int = 240
@@ -94,7 +94,7 @@ class Material:
     held: Renders
     """Unseen recordings in pairs of the same random settings."""
     gallery: Renders | None
-    """More such pairs, for retrieval only."""
+    """More clips at settings of their own, to be confused with those of pairs."""
     fixed_fit: Renders
     fixed: Renders
     """All settings at the middle."""
@@ -129,7 +129,11 @@ def render(
         held=seen(
             embed.pair_settings(kinds, test, sizes.pairs, 2 * seed), test, "random settings", "read", "content", "dry"
         ),
-        gallery=seen(embed.pair_settings(kinds, test, far, 2 * seed + 1), test, "more settings") if far > 0 else None,
+        gallery=seen(
+            embed.pair_settings(kinds, test, far, 2 * seed + 1).select(2 * np.arange(far)), test, "more settings"
+        )
+        if far > 0
+        else None,
         fixed_fit=seen(embed.fixed_settings(kinds, fit_dry), validation, "middle settings, validation"),
         fixed=seen(embed.fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
         cloud=seen(
@@ -174,7 +178,10 @@ def represent(
             if row.encoder.content_dim and row.hears == "wet"
         }
     if "dry" in more:
-        functions[_DISTANCE] = lambda wet, dry: audibility.log_spectral_distance(wet, dry, rate)[:, None]
+        dry_levels = RememberedByClip(lambda clips: audibility.levels(clips, rate))
+        functions[_DISTANCE] = lambda wet, dry: audibility.distance(audibility.levels(wet, rate), dry_levels(dry))[
+            :, None
+        ]
     if "step" in more:
         functions[_DISTANCE] = Steps(rate)
     kept, features = embed.represent(plan, split, rate, functions, description)
@@ -192,7 +199,7 @@ class Steps:
         self._before: np.ndarray | None = None
 
     def __call__(self, wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
-        before = wet[:1] if self._before is None else self._before
-        self._before = wet[-1:]
-        distance = audibility.log_spectral_distance(wet, np.concatenate([before, wet[:-1]]), self._rate)
-        return distance[:, None]
+        levels = audibility.levels(wet, self._rate)
+        before = levels[:1] if self._before is None else self._before
+        self._before = levels[-1:]
+        return audibility.distance(levels, np.concatenate([before, levels[:-1]]))[:, None]

@@ -36,6 +36,7 @@ from analysis import (
     members,
     pair_plot,
     probes,
+    representations,
     scoreboard,
     table,
     umap_plot,
@@ -168,6 +169,10 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
     pictures["run"].append(picture("Reconstructions", "One unseen clip of each effect, at the posterior mean.", drawn))
 
     maps = {}
+    # Each mode beside the principal components that hear the same.
+    pairs = [(scoreboard.OURS, components.name)]
+    pairs += [(representations.dry_aware(scoreboard.OURS), representations.difference(components.name))]
+    mapped = [name for pair in pairs for name in pair if name in held.features]
     for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
         kept = held.plan.effect < count
         if len(np.unique(held.plan.effect[kept])) < 2:
@@ -176,7 +181,7 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             f"{name}, {held.features[name].shape[1]} dimensions": Labelled(
                 *(field[kept] for field in held.labelled(name))
             )
-            for name in (scoreboard.OURS, components.name)
+            for name in mapped
         }
         drawn, scores = umap_plot.draw(panels, encoder.effects[:count], seed)
         maps[str(count)] = {name: score._asdict() for name, score in scores.items()}

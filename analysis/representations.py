@@ -4,7 +4,8 @@ What a representation hears decides what it is compared with: blind ones hear th
 clip as well. A constant and noise hear nothing; they show what each figure is by chance.
 """
 
-from collections import deque
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from jaxvae import dataset, inference
 
 Hears = Literal["wet", "wet and dry", "nothing"]
 _NOISE_DIMENSIONS = 16
+_REMEMBERED_CLIPS = 4_000  # of 33 kB, as spectrograms
 _LEAST = 1e-9  # of a probability, which rounding makes 0 and its logarithm infinite
 
 
@@ -34,27 +36,50 @@ class Representation(NamedTuple):
 
 
 class Remembered:
-    """A function of clips that knows its last two results: those of the wet and of the dry clips of a chunk.
-
-    Most of the time of an embedding goes into the spectrogram, which many rows share.
-    """
+    """A function of clips that knows its last result: rows ask one after the other for that of the same wet clips."""
 
     def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
         self._function = function
-        self._known: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=2)
+        self._clips: np.ndarray | None = None
+        self._result: np.ndarray | None = None
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        for known, result in self._known:
-            if known is clips:
-                return result
-        result = self._function(clips)
-        self._known.append((clips, result))
+        if clips is not self._clips:
+            self._clips, self._result = clips, self._function(clips)
+        return self._result
+
+
+class RememberedByClip:
+    """A function of clips, each by itself, that knows its results of the last clips: dry ones come again and again."""
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._function = function
+        self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        digests = [hashlib.blake2b(clip, digest_size=16).digest() for clip in np.ascontiguousarray(clips)]
+        new = {digest: row for row, digest in enumerate(digests) if digest not in self._known}
+        if new:
+            self._known |= zip(new, self._function(clips[list(new.values())]), strict=True)
+        result = np.stack([self._known[digest] for digest in digests])
+        while len(self._known) > _REMEMBERED_CLIPS:
+            self._known.popitem(last=False)
         return result
+
+
+def _remembered(function: Callable[[np.ndarray], np.ndarray]) -> tuple[Callable, Callable]:
+    """For the wet and for the dry clips of a chunk."""
+    return Remembered(function), Remembered(RememberedByClip(function))
 
 
 def dry_aware(name: str) -> str:
     """The name of a model's other mode."""
     return f"{name}, dry-aware"
+
+
+def difference(name: str) -> str:
+    """The name of a baseline of the difference of the wet and the dry clip."""
+    return f"{name}, wet − dry"
 
 
 def rows(
@@ -67,12 +92,12 @@ def rows(
     encoder = next(iter(models.values()))
     rate = encoder.experiment.audio.sample_rate
     components = min(components, train.clips // 2)
-    spectrogram = Remembered(lambda clips: encoder.spectrogram(clips, rate))
-    statistics = Remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
+    spectrogram, dry_spectrogram = _remembered(lambda clips: encoder.spectrogram(clips, rate))
+    statistics, dry_statistics = _remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
     pca, fresh = baselines.principal_components(encoder, train, components, seed), inference.untrained(encoder, seed)
     noise = np.random.default_rng(seed)
     posteriors = {
-        name: _posterior(model, spectrogram if _sees_alike(model, encoder) else None, rate)
+        name: _posterior(model, (spectrogram, dry_spectrogram) if _sees_alike(model, encoder) else None, rate)
         for name, model in models.items()
     }
     made = [
@@ -85,16 +110,16 @@ def rows(
         Representation("MFCC statistics", "wet", lambda wet, dry: statistics(wet)),
     ]
     if aware := {name: model for name, model in models.items() if model.dry_aware}:
-        difference = baselines.principal_components(encoder, train, components, seed, dry_aware=True)
+        changes = baselines.principal_components(encoder, train, components, seed, dry_aware=True)
         made += [
             *(
                 Representation(dry_aware(name), "wet and dry", posteriors[name], model, True)
                 for name, model in aware.items()
             ),
             Representation(
-                f"{pca.name}, wet − dry",
+                difference(pca.name),
                 "wet and dry",
-                lambda wet, dry: difference.code(spectrogram(wet) - spectrogram(dry)),
+                lambda wet, dry: changes.code(spectrogram(wet) - dry_spectrogram(dry)),
                 mapped=True,
             ),
         ]
@@ -103,12 +128,12 @@ def rows(
                 Representation(
                     dry_aware("fresh weights"),
                     "wet and dry",
-                    lambda wet, dry: fresh.encode(spectrogram(wet), spectrogram(dry)).mean,
+                    lambda wet, dry: fresh.encode(spectrogram(wet), dry_spectrogram(dry)).mean,
                 )
             )
         made.append(
             Representation(
-                "MFCC statistics, wet − dry", "wet and dry", lambda wet, dry: statistics(wet) - statistics(dry)
+                difference("MFCC statistics"), "wet and dry", lambda wet, dry: statistics(wet) - dry_statistics(dry)
             )
         )
     made += [
@@ -126,13 +151,14 @@ def _sees_alike(model: inference.Encoder, other: inference.Encoder) -> bool:
 
 
 def _posterior(
-    model: inference.Encoder, spectrogram: Callable[[np.ndarray], np.ndarray] | None, rate: int
+    model: inference.Encoder, spectrograms: tuple[Callable, Callable] | None, rate: int
 ) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
-    """Means and log-variances of wet clips, and dry ones if given, by spectrograms that are shared if there are any."""
+    """Means and log-variances of wet clips, and dry ones if given, by shared spectrograms of both if there are any."""
 
     def posterior(wet: np.ndarray, dry: np.ndarray | None) -> np.ndarray:
-        if spectrogram is not None:
-            found = model.encode(*(spectrogram(clips) for clips in (wet, dry) if clips is not None))
+        if spectrograms is not None:
+            of_wet, of_dry = spectrograms
+            found = model.encode(of_wet(wet), None if dry is None else of_dry(dry))
         else:
             found = model.posterior(wet, rate) if dry is None else model.posterior(wet, rate, dry)
         return _joined(found)

@@ -2,9 +2,10 @@
 
 Conventions
     query and gallery are representations (clip, feature) of the same settings over different recordings: row i of both
-    is setting i. Each query looks for its own setting in the gallery; the nearest by cosine comes first, after the mean
-    of the gallery is taken from both. Where several are as near, their order is drawn by lot and the figure is the
-    expectation over the draws, so a representation that is the same for all clips scores exactly chance.
+    is setting i. A gallery may have more rows, of settings that no query looks for. Each query looks for its own
+    setting in the gallery; the nearest by cosine comes first, after the mean of the gallery is taken from both. Where
+    several are as near, their order is drawn by lot and the figure is the expectation over the draws, so a
+    representation that is the same for all clips scores exactly chance.
 
 Figures
     rank      place of the right clip in the whole gallery.
@@ -31,24 +32,24 @@ class Retrieval(NamedTuple):
     """Share of queries whose right clip is among the first 10; chance 10 / ways."""
     mean_rank: float
     """Mean share of the other clips that come before the right one: 0 is best, chance 0.5, whatever the ways."""
-    hit1: Float[np.ndarray, " clip"]
+    hit1: Float[np.ndarray, " query"]
     """Of each query, the chance that the right clip comes first, whose mean is `r1`."""
-    hit10: Float[np.ndarray, " clip"]
+    hit10: Float[np.ndarray, " query"]
     """Of each query, the chance that the right clip is among the first 10."""
-    ranks: Float[np.ndarray, " clip"]
+    ranks: Float[np.ndarray, " query"]
     """Of each query, the place of the right clip in the whole gallery, as `rank` gives it."""
 
 
 def rank(
-    query: Float[np.ndarray, "clip feature"], gallery: Float[np.ndarray, "clip feature"]
-) -> Float[np.ndarray, " clip"]:
+    query: Float[np.ndarray, "query feature"], gallery: Float[np.ndarray, "clip feature"]
+) -> Float[np.ndarray, " query"]:
     """Place of gallery[i] among the gallery by nearness to query[i], 1 for the nearest; the mean place among ties."""
     nearer, as_near = _compare(query, gallery)
     return 1 + nearer + as_near / 2
 
 
 def retrieve(
-    query: Float[np.ndarray, "clip feature"], gallery: Float[np.ndarray, "clip feature"], ways: int
+    query: Float[np.ndarray, "query feature"], gallery: Float[np.ndarray, "clip feature"], ways: int
 ) -> Retrieval:
     """Expected figures over all galleries that hold the right clip and `ways - 1` of the others.
 
@@ -75,8 +76,10 @@ def retrieve(
 
 def _compare(query, gallery) -> tuple[np.ndarray, np.ndarray]:
     """For each query, how many other clips are nearer than the right one, and how many are as near."""
-    if query.shape != gallery.shape:
-        raise ValueError(f"{query.shape} queries and {gallery.shape} gallery clips; row i of both is setting i")
+    if query.shape[1] != gallery.shape[1] or len(query) > len(gallery):
+        raise ValueError(
+            f"{query.shape} queries and {gallery.shape} gallery clips; row i of both is setting i, of as many features"
+        )
     if not (np.isfinite(query).all() and np.isfinite(gallery).all()):
         raise ValueError("features are not finite; leave out the clips that could not be embedded")
     mean = gallery.mean(axis=0, dtype=np.float64)

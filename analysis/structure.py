@@ -304,20 +304,20 @@ def ring(
 
 def same_setting(
     first: Float[np.ndarray, "pair feature"],
-    second: Float[np.ndarray, "pair feature"],
+    second: Float[np.ndarray, "clip feature"],
     recording: Int[np.ndarray, " pair"],
     ways: int,
 ) -> list[Score]:
     """Retrieval of the second clip of each pair by the first: the same setting over another recording, among `ways`.
 
-    `recording` is that of the first.
+    `recording` is that of the first; after the second clips may come others, at settings of their own.
     """
     found = retrieval.retrieve(first, second, ways)
     item = f"{ways:,}-way"
     return [
         of_clips("retrieval_r1", item, found.hit1, recording),
         of_clips("retrieval_r10", item, found.hit10, recording),
-        of_clips("retrieval_rank", item, (found.ranks - 1) / (len(first) - 1), recording),
+        of_clips("retrieval_rank", item, (found.ranks - 1) / (len(second) - 1), recording),
     ]
 
 

@@ -4,9 +4,9 @@
     python -m analysis.umap_plot runs/base --out four.png --effects 4
     python -m analysis.umap_plot runs/latent_sweep --out sizes.png --members 0 4 8 12
 
-UMAP of posterior means, beside UMAP of the principal components of the same spectrograms, which a latent space has to
-beat; or of several members of a sweep side by side. UMAP is seeded; its distances between far groups mean little, so
-figures are printed beside the picture.
+UMAP of posterior means, blind and dry-aware, each beside UMAP of the principal components of the same spectrograms,
+which a latent space has to beat; or of several members of a sweep side by side, dry-aware if they can be. UMAP is
+seeded; its distances between far groups mean little, so figures are printed beside the picture.
 """
 
 import dataclasses
@@ -25,11 +25,13 @@ from sklearn.metrics import silhouette_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from analysis import baselines, command_line, embed, figure, members
+from analysis import command_line, embed, figure, material, members, representations
+from analysis.material import Sizes
 from analysis.probes import NEIGHBOURS, Labelled
 from jaxvae import effects
 
-_COLUMNS = 4
+_COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
+_MOST_COLUMNS = 4
 
 
 def fit(features: Float[np.ndarray, "clip feature"], seed: int = 0) -> Float[np.ndarray, "clip 2"]:
@@ -74,7 +76,10 @@ def figures(
 def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
     """One map for each representation of the same clips, side by side, and the figures of each."""
     scores = {}
-    with figure.new_grid(len(panels), _COLUMNS, 3.6, 3.7, margin=0.5) as (drawing, grid):
+    with figure.new_grid(len(panels), _COLUMNS.get(len(panels), _MOST_COLUMNS), 3.6, 3.7, margin=0.5) as (
+        drawing,
+        grid,
+    ):
         for axes, (title, clips) in zip(grid, panels.items(), strict=True):
             position = fit(clips.features, seed)
             scores[title] = score = figures(position, clips.features, clips.effect, clips.recording)
@@ -124,21 +129,18 @@ def main(options: Options) -> None:
     data = members.data([member.encoder.experiment for member in chosen])
     test, rate = data.split("test"), encoder.experiment.audio.sample_rate
     kinds = [effects.get(name) for name in names]
-    representations = {}
-    for member in chosen:
-        title = f"latent space ({encoder.latent_dim})" if len(chosen) == 1 else member.title
-        representations[title] = embed.blind(member.encoder.embed, rate)
+    plan = embed.random_settings(kinds, embed.draw_dry(test, options.clips, options.seed), options.seed)
     if len(chosen) == 1:
-        components = baselines.principal_components(encoder, data.split("train"))
-        title = f"principal components ({components.pca.n_components_})"
-        representations[title] = embed.blind(components.embed, rate)
-    plan, features = embed.represent(
-        embed.random_settings(kinds, embed.draw_dry(test, options.clips, options.seed), options.seed),
-        test,
-        rate,
-        representations,
-    )
-    panels = {title: plan.labelled(values, test) for title, values in features.items()}
+        rows, _ = representations.rows({"latent space": encoder}, data.split("train"), Sizes().components, options.seed)
+        mapped = [row for row in rows if row.mapped]
+        seen = material.represent(plan, test, rate, mapped, "random settings")
+        panels = {
+            f"{row.name} ({seen.features[row.name].shape[1]} dimensions)": seen.labelled(row.name) for row in mapped
+        }
+    else:
+        functions = {member.title: embed.knowing(member.encoder) for member in chosen}
+        plan, features = embed.represent(plan, test, rate, functions)
+        panels = {title: plan.labelled(values, test) for title, values in features.items()}
     drawing, scores = draw(panels, tuple(kind.name for kind in kinds), options.seed)
     figure.save(drawing, options.out)
     for title, score in scores.items():

@@ -47,8 +47,8 @@ config = dataclasses.replace(
     mda_six.config,
     name="mda_ablations",
     objective=dataclasses.replace(
-        mda_six.config.objective, beta=Beta(schedule="linear", cycle_length=130, cycle_unit="step")
+        mda_six.config.objective, beta=Beta(schedule="linear", cycle_length=100, cycle_unit="step")
     ),
-    train=dataclasses.replace(mda_six.config.train, steps=400, validate_every=200),
+    train=dataclasses.replace(mda_six.config.train, steps=300, validate_every=150),
     sweep=listed({"name": name, **changes} for name, changes in CHANGES.items()),
 )

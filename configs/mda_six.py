@@ -1,7 +1,8 @@
 """The seed's six effects, by the mda plug-ins themselves: trained on 5.2 h of speech, music and drums, tested on
 speakers and music of another package.
 
-apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits hedgewars-data
+apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits klettres-data \\
+    ktuberling-data hedgewars-data
 python -m launch.train configs/mda_six.py --workdir runs/mda_six
 python -m analysis.scoreboard --workdir runs/mda_six --out runs/mda_six/scoreboard
 

@@ -89,4 +89,4 @@ def test_what_cannot_be_ranked_is_refused():
     with pytest.raises(ValueError, match="not finite"):
         retrieval.rank(gallery, np.where(gallery > 0, np.nan, gallery))
     with pytest.raises(ValueError, match="row i of both"):
-        retrieval.rank(gallery[:4], gallery)
+        retrieval.rank(gallery, gallery[:4])

@@ -1,0 +1,27 @@
+"""Every effect there is, nine of mda and sixteen of pedalboard, in one model, on the recordings of mda_six.
+
+apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits klettres-data \\
+    ktuberling-data hedgewars-data
+python -m launch.train configs/all_effects.py --workdir runs/all_effects
+python -m analysis.scoreboard --workdir runs/all_effects --out runs/all_effects/scoreboard
+"""
+
+import dataclasses
+
+from configs import mda_six
+from jaxvae import effects
+from jaxvae.sweep import Sweep
+
+config = dataclasses.replace(
+    mda_six.config,
+    name="all_effects",
+    data=dataclasses.replace(
+        mda_six.config.data,
+        effects=tuple(effects.names()),
+        train_clips=40_000,
+        validation_clips=1_200,
+        test_clips=1_200,
+    ),
+    train=dataclasses.replace(mda_six.config.train, steps=1_200, batch_size=100, validate_every=600),
+    sweep=Sweep(),
+)
