@@ -18,7 +18,7 @@ from analysis import board, command_line, members, representations, scoreboard
 from analysis.board import Board
 from analysis.material import Sizes
 from analysis.table import FIGURES, Entries, Key, number
-from jaxvae import atomic_file, dataset, inference
+from jaxvae import atomic_file, config, dataset, inference
 
 SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
 _HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
@@ -30,8 +30,6 @@ class Row:
 
     models: list[str]
     """Names on the board, one for each seed."""
-    indices: list[int]
-    """Of the members in their runs."""
 
 
 def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inference.Encoder], dict[str, Row]]:
@@ -50,11 +48,10 @@ def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inferen
         experiment = member.encoder.experiment
         values = members.values(experiment, [path for path in fields if path != "name"])
         title = experiment.name if named else members.words(values) or experiment.name
-        row = rows.setdefault((title, *values.items()), Row([], []))
+        row = rows.setdefault((title, *values.items()), Row([]))
         name = f"{title}, {len(encoders)}"
         encoders[name] = member.encoder
         row.models.append(name)
-        row.indices.append(member.index)
     titles = [key[0] for key in rows]
     # Two rows of one name differ in their values.
     return encoders, {
@@ -79,9 +76,19 @@ def markdown(measured: Board, rows: Mapping[str, Row], commands: Mapping[str, st
         lines = ({} if hears == "nothing" else lines) | {name: [name] for name in others}
         if lines:
             parts.append(f"### {title}\n\n{_table(entries, lines, columns)}")
-    if any(commands.values()):
+    if commands:
         parts.append("### Commands\n\n" + "\n".join(f"- {label}: `{line}`" for label, line in commands.items()))
     return "\n\n".join(parts) + "\n"
+
+
+def commands_of(trained: Mapping[str, config.Experiment], path: Path) -> dict[str, str]:
+    """How to train each row: the command of the member of the config's sweep that it is, if it is one."""
+    swept, commands = config.members(config.load(path)), {}
+    for label, experiment in trained.items():
+        for member, other in enumerate(swept):
+            if not [line for line in config.differences(experiment, other) if not line.startswith(members.FREE)]:
+                commands[label] = f"python -m launch.train {path} --workdir runs/{path.stem}_{member} --member {member}"
+    return commands
 
 
 def _table(entries: Entries, lines: Mapping[str, Sequence[str]], columns: Mapping[str, Key]) -> str:
@@ -135,11 +142,10 @@ def main(options: Options) -> None:
     splits = [data.split(name) for name in dataset.SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, ceiling, seed=options.seed)
     measured = dataclasses.replace(measured, about=measured.about | {"ceiling": source})
-    commands = {
-        label: f"python -m launch.train {options.config} --workdir {options.runs[0]} --member {row.indices[0]}"
-        for label, row in rows.items()
-        if options.config and len(options.runs) == 1
-    }
+    commands = {}
+    if options.config:
+        trained = {label: encoders[row.models[0]].experiment for label, row in rows.items()}
+        commands = commands_of(trained, options.config)
     tables = markdown(measured, rows, commands)
     print(tables)
     above = ""

@@ -14,7 +14,7 @@ from jaxvae.sweep import Value
 from jaxvae.workdir import Member
 
 SEED = "train.seed"
-_FREE = ("data.directory", "execution.")  # where files lie and how the machine is used is no part of a sweep
+FREE = ("data.directory", "execution.")  # where files lie and how the machine is used is no part of a sweep
 _MOST_PANELS = 16  # in one figure that can be read
 
 
@@ -31,7 +31,7 @@ class Chosen(NamedTuple):
 def swept(experiments: Sequence[Experiment]) -> tuple[str, ...]:
     """Paths of the fields in which experiments differ, the seed last."""
     values = [config.flat(experiment) for experiment in experiments]
-    paths = [path for path in values[0] if not path.startswith(_FREE) and len({str(v[path]) for v in values}) > 1]
+    paths = [path for path in values[0] if not path.startswith(FREE) and len({str(v[path]) for v in values}) > 1]
     return tuple(sorted(paths, key=lambda path: path == SEED))
 
 

@@ -49,6 +49,6 @@ config = dataclasses.replace(
     objective=dataclasses.replace(
         mda_six.config.objective, beta=Beta(schedule="linear", cycle_length=100, cycle_unit="step")
     ),
-    train=dataclasses.replace(mda_six.config.train, steps=300, validate_every=150),
+    train=dataclasses.replace(mda_six.config.train, steps=300, validate_every=300),
     sweep=listed({"name": name, **changes} for name, changes in CHANGES.items()),
 )

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def measures_once(measured, monkeypatch):
 
 def test_members_that_differ_in_their_seed_share_a_row(swept):
     encoders, rows = comparison.load([swept], ())
-    assert {label: row.indices for label, row in rows.items()} == {"latent_dim 4": [0, 1], "latent_dim 8": [2, 3]}
+    assert {label: len(row.models) for label, row in rows.items()} == {"latent_dim 4": 2, "latent_dim 8": 2}
     assert sorted(model for row in rows.values() for model in row.models) == sorted(encoders)
     assert [encoders[model].latent_dim for row in rows.values() for model in row.models] == [4, 4, 8, 8]
 
@@ -70,14 +71,19 @@ def test_names_of_members_make_no_groups_and_no_other_training(tiny, tmp_path):
     ]
 
 
-def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(swept, measured, measures_once, tmp_path):
+def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
+    swept, measured, measures_once, tmp_path, monkeypatch
+):
     out = tmp_path / "table.md"
     out.write_text("# What was found\n\nWords.\n\n---\nan older table\n")
-    options = comparison.Options((swept,), out, config=tmp_path / "sweep.py", sizes=SIZES)
+    members = [member.experiment for member in workdir.read(swept).values()]
+    monkeypatch.setattr(config, "load", lambda path: path)
+    monkeypatch.setattr(config, "members", lambda path: members)
+    options = comparison.Options((swept,), out, config=Path("configs/sweep.py"), sizes=SIZES)
     comparison.main(options)
     text = out.read_text()
     assert text.startswith("# What was found\n\nWords.\n\n---\n\n### Blind") and "older" not in text
-    assert f"- latent_dim 8: `python -m launch.train {tmp_path / 'sweep.py'} --workdir {swept} --member 2`" in text
+    assert "- latent_dim 8: `python -m launch.train configs/sweep.py --workdir runs/sweep_2 --member 2`" in text
 
     rows = comparison.load([swept], ())[1]
     entries = Entries(measured.entries, measured.hears)
