@@ -39,7 +39,7 @@ def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inferen
         CheckpointError: a run has no checkpoint or no such member.
         ValueError: the models were trained on different clips.
     """
-    found = [member for run in runs for member in members.load(run, chosen or ("all",), most=None)]
+    found = [member for run in runs for member in members.load(run, chosen or ("all",), in_one_figure=False)]
     members.data([member.encoder.experiment for member in found])
     fields = [path for path in members.swept([one.encoder.experiment for one in found]) if path != members.SEED]
     named = "name" in fields

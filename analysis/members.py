@@ -59,12 +59,12 @@ def best(found: dict[int, Member]) -> int:
     return min(found, key=lambda index: np.inf if found[index].best is None else found[index].best)
 
 
-def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), most: int | None = _MOST_PANELS) -> list[Chosen]:
-    """The best member of a run, or those of these indices, or all that were ever validated, `most` at the most.
+def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: bool = True) -> list[Chosen]:
+    """The best member of a run, or those of these indices, or all that were ever validated.
 
     Raises:
         CheckpointError: the run has no checkpoint or no such member.
-        ValueError: they are too many to be read in one figure.
+        ValueError: they are too many to be read in one figure, and have to be.
     """
     found = jaxvae.workdir.read(run)
     if "all" in chosen:
@@ -72,9 +72,9 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), most: int | Non
     indices = list(dict.fromkeys(chosen)) or [best(found)]
     if missing := [index for index in indices if index not in found]:
         raise CheckpointError(f"{run} has no member {missing[0]}; it has {', '.join(map(str, found))}")
-    if most is not None and len(indices) > most:
+    if in_one_figure and len(indices) > _MOST_PANELS:
         raise ValueError(
-            f"{len(indices)} members do not fit into one figure; name at most {most}, as in --members 0 4 8"
+            f"{len(indices)} members do not fit into one figure; name at most {_MOST_PANELS}, as in --members 0 4 8"
         )
     fields = swept([member.experiment for member in found.values()])
     titles = {index: words(values(member.experiment, fields)) for index, member in found.items()}

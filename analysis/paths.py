@@ -13,7 +13,9 @@ Figures
     closure           distance between the ends over the largest of any two points: 0 is a closed ring.
     length_per_step   length of the path for each difference that can just be heard.
     extent            size of the path relative to a cloud: a path can be monotone and still too small to matter.
-    centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (the seed's "doughnut").
+    centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (the seed's "doughnut"), and for a bent band.
+    angular_gap       the widest angle without points, seen from the centre: small for a ring, large for a bent band.
+    is_ring           both: an empty centre that points surround.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,11 @@ from jaxtyping import Float
 from scipy import interpolate, stats
 from scipy.spatial import distance
 
+RING_OCCUPANCY = 0.8
+RING_GAP = 60.0
+"""Degrees. A cloud is a ring if its centre is emptier than the one and no gap is wider than the other."""
+
+_STRAY = 0.02  # share of the points that a gap may hold
 _ROUNDS = 10
 _CURVE_POINTS = 200
 _ROUGHNESS = 1e-4  # penalty for each point, on [0, 1]: splines of about 5 degrees of freedom
@@ -152,14 +159,40 @@ def centre_occupancy(cloud: Float[np.ndarray, "point 2"]) -> float:
     Raises:
         ValueError: the cloud is not two-dimensional, or lies on a line.
     """
+    radius = np.linalg.norm(_whitened(cloud), axis=1)
+    return float(np.mean(radius < 0.5 * np.median(radius)) / 0.125)
+
+
+def angular_gap(cloud: Float[np.ndarray, "point 2"]) -> float:
+    """The widest angle, in degrees, that holds no more than 2 % of the whitened points, seen from their mean.
+
+    A ring of many points has 7 degrees, a half circle more than 180.
+
+    Raises:
+        ValueError: as `centre_occupancy`.
+    """
+    x, y = _whitened(cloud).T
+    angle = np.sort(np.degrees(np.arctan2(y, x)))
+    stray = int(_STRAY * len(angle))
+    return float(min(360.0, np.max(np.roll(np.append(angle, angle + 360), -stray - 1)[: len(angle)] - angle)))
+
+
+def is_ring(cloud: Float[np.ndarray, "point 2"]) -> bool:
+    """Whether the centre is empty, and points surround it.
+
+    Raises:
+        ValueError: as `centre_occupancy`.
+    """
+    return centre_occupancy(cloud) < RING_OCCUPANCY and angular_gap(cloud) < RING_GAP
+
+
+def _whitened(cloud: np.ndarray) -> np.ndarray:
     if cloud.ndim != 2 or cloud.shape[1] != 2:
         raise ValueError(f"the cloud has shape {cloud.shape}; use (point, 2)")
-    centred = cloud.astype(np.float64) - cloud.mean(axis=0)
-    axes, spread, _ = np.linalg.svd(centred, full_matrices=False)
+    axes, spread, _ = np.linalg.svd(cloud.astype(np.float64) - cloud.mean(axis=0), full_matrices=False)
     if spread[1] <= 1e-6 * spread[0]:
         raise ValueError("the cloud lies on a line, which cannot be whitened; draw settings of more than one parameter")
-    radius = np.linalg.norm(axes, axis=1)
-    return float(np.mean(radius < 0.5 * np.median(radius)) / 0.125)
+    return axes
 
 
 def _moves(path: np.ndarray) -> bool:

@@ -135,7 +135,9 @@ def sections(measured: Board) -> list[Section]:
             "random walk; straight: distance of the ends over the length; open: 0 for a closed ring; length: in sizes "
             f"of the cloud of all clips, per step of {audibility.INAUDIBLE_DB:g} dB of log-spectral distance. Centre "
             f"occupancy of the cloud of {about['sizes']['settings']} settings of each effect on one clip: disc 1, "
-            "Gaussian 1.27, ring 0; low also for a thin bent band, the map of an effect that one parameter dominates.",
+            "Gaussian 1.27, ring 0; low also for a thin bent band, the map of an effect that one parameter dominates. "
+            f"Rings: clouds of an occupancy below {paths.RING_OCCUPANCY:g} that leave no angle of "
+            f"{paths.RING_GAP:g}° open.",
             [
                 *(summed(f"Mean over {item} parameters", "paths", item, *structure.PATH_FIGURES) for item in means),
                 *_paths_by_parameter(measured, entries),
@@ -143,6 +145,10 @@ def sections(measured: Board) -> list[Section]:
                     "Centre occupancy of the cloud on a plane",
                     rows,
                     {
+                        FIGURES[name].title: {"section": "paths", "item": "all", "figure": name}
+                        for name in ("rings_pca", "rings_umap")
+                    }
+                    | {
                         f"{words}: {short.get(item, item)}": {"section": "paths", "item": item, "figure": name}
                         for name, words in (("ring_pca", "PCA"), ("ring_umap", "UMAP"))
                         for item in ("least", *about["effects"])

@@ -289,14 +289,19 @@ def ring(
 ) -> list[Score]:
     """Centre occupancy of the cloud of each effect's settings on one clip, placed on a plane, and the least of them.
 
-    An effect of one parameter draws a curve, of which the figure says nothing.
+    And how many of the clouds are rings (`paths.is_ring`). An effect of one parameter draws a curve, of which the
+    figures say nothing.
     """
-    scores = []
+    scores, rings = [], []
     for index, kind in enumerate(plan.effects):
         rows = plan.effect == index
         if len(kind.parameters) > 1 and np.sum(rows) >= LEAST_CLIPS and features[rows].std(axis=0).max() > 0:
-            scores.append(Score(figure, kind.name, paths.centre_occupancy(place(features[rows]))))
-    return [*scores, Score(figure, "least", min((score.value for score in scores), default=None))]
+            cloud = place(features[rows])
+            scores.append(Score(figure, kind.name, paths.centre_occupancy(cloud)))
+            rings.append(paths.is_ring(cloud))
+    least = min((score.value for score in scores), default=None)
+    count = Score(figure.replace("ring", "rings"), "all", float(sum(rings)) if rings else None)
+    return [*scores, Score(figure, "least", least), count]
 
 
 # Invariance

@@ -27,8 +27,6 @@ from analysis.table import FIGURES, Entries
 from jaxvae import atomic_file, dataset
 
 SIZES = Sizes(pairs=500, gallery=0, fixed_clips=20, path_clips=2, path_steps=11, map_clips=30)
-RING = 0.8
-"""Centre occupancy below which a cloud counts as a ring."""
 _SPREAD = 0.06  # of the seeds' dots along a logarithmic axis, so that they do not hide one another
 
 
@@ -47,7 +45,7 @@ PANELS = (
     Panel("settings R², one clip", "settings", "r2_one_clip", "all"),
     Panel("same setting, R@10 (%)", "invariance", "retrieval_r10", ""),
     Panel("paths |ρ|", "paths", "monotonicity", "all"),
-    Panel("centre occupancy, least", "paths", "ring_pca", "least"),
+    Panel("rings, of all effects", "paths", "rings_pca", "all"),
 )
 
 
@@ -97,9 +95,6 @@ def draw(made: Sequence[Point], x: str, colour: str) -> Figure:
             for axes, panel in zip(line, PANELS, strict=True):
                 own = [point for point in made if point.panel == panel.title and point.hears == hears]
                 _panel(axes, own, x, colour, key)
-                if panel.figure == "ring_pca":
-                    axes.axhline(RING, color="#D55E00", linewidth=0.8, linestyle=":")
-                    axes.annotate("ring", (0.02, RING), xycoords=("axes fraction", "data"), va="top", fontsize=7)
                 if axes in grid[0]:
                     axes.set_title(panel.title)
                 if axes in grid[-1]:
@@ -170,14 +165,9 @@ def main(options: Options) -> None:
     figure.save(drawing, options.out)
     with atomic_file.write(options.out.with_suffix(".csv")) as target:
         target.write(file.getvalue().encode())
-    least = [point for point in made if point.values and point.panel == PANELS[-1].title]
-    if least:
-        lowest = min(least, key=lambda point: point.value)
-        rings = sum(point.value < RING for point in least)
-        print(
-            f"centre occupancy: {rings} of {len(least)} below {RING}; the least is {lowest.value:.2f}, of "
-            f"{lowest.representation}"
-        )
+    rings = [point for point in made if point.values and point.panel == PANELS[-1].title]
+    found = [point.representation for point in rings if point.value > 0]
+    print(f"{len(found)} of {len(rings)} representations have a ring{': ' + ', '.join(found) if found else ''}")
     print(f"wrote {options.out} and {options.out.with_suffix('.csv')}")
 
 

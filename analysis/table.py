@@ -62,6 +62,8 @@ FIGURES = {
     "length_per_step": Figure("length per audible step", 2, ""),
     "ring_pca": Figure("centre occupancy, PCA", 2, ""),
     "ring_umap": Figure("centre occupancy, UMAP", 2, ""),
+    "rings_pca": Figure("rings, PCA", 0, "less"),
+    "rings_umap": Figure("rings, UMAP", 0, "less"),
     "retrieval_r1": Figure("R@1 (%)", 1, "more", 100),
     "retrieval_r10": Figure("R@10 (%)", 1, "more", 100),
     "retrieval_rank": Figure("mean rank (%)", 1, "less", 100),

@@ -13,7 +13,7 @@ from jaxvae.config import Beta, Model, Objective
 
 config = dataclasses.replace(
     mda_six.config,
-    name="seed's objective",
+    name="seed_objective",
     model=Model(latent_dim=128, content_dim=0),
     objective=Objective(
         reconstruction="mean_squared",

@@ -90,7 +90,7 @@ def test_kept_spectrograms_are_used_again_unless_they_are_damaged_or_of_other_se
     jax.tree.map(np.testing.assert_array_equal, before, mended)
     assert path.read_bytes() == whole
     louder = statistics._replace(mean=statistics.mean + 1)
-    assert np.abs(jax.device_get(Feed(split, tiny, louder, MESH).pool.wet) - before.wet).max() > 0.1
+    assert np.abs(jax.device_get(Feed(split, tiny, louder, MESH).pool.wet) - before.wet).max() > 0.05
     assert len(_kept(split)) == 2
 
 

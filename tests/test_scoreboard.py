@@ -202,7 +202,8 @@ def test_rings_are_found_in_the_cloud_of_their_effect():
         scores = structure.ring(cloud, plan, "ring_pca", lambda features: features)
         assert value(scores, "ring_pca", "pedalboard/Delay") == pytest.approx(expected, abs=0.35)
         assert value(scores, "ring_pca", "least") == value(scores, "ring_pca", "pedalboard/Delay")
-        assert len(scores) == 2  # one parameter draws a curve
+        assert value(scores, "rings_pca", "all") == (expected == 0)
+        assert len(scores) == 3  # one parameter draws a curve
 
 
 def test_distances_along_a_path_do_not_stop_at_the_end_of_a_chunk(data):
@@ -541,7 +542,11 @@ def test_the_same_command_gives_the_same_files(trained, tmp_path, monkeypatch, c
         if e["row"] in rows and e["section"] != "vae":
             rows[e["row"]][e["section"], e["figure"], e["item"]] = e["value"]
     ours, same = rows[scoreboard.OURS], rows["tiny"]
-    assert set(ours) - set(same) == {("paths", "ring_umap", item) for item in ("pedalboard/Delay", "least")}
+    assert set(ours) - set(same) == {
+        ("paths", "ring_umap", "pedalboard/Delay"),
+        ("paths", "ring_umap", "least"),
+        ("paths", "rings_umap", "all"),
+    }
     assert {key: ours[key] for key in same} == same  # the same run as another row
     assert {e["item"].split("/")[1] for e in figures["entries"] if e["section"] == "unseen" and "/" in e["item"]} == {
         "Chorus",
