@@ -20,7 +20,7 @@ import jinja2
 import numpy as np
 
 import jaxvae.recordings
-from analysis import audibility, board, command_line, figure, members, representations, structure, table
+from analysis import audibility, board, command_line, figure, members, paths, representations, structure, table
 from analysis.board import PROTOCOLS, Board
 from analysis.material import Sizes
 from analysis.structure import Ceiling

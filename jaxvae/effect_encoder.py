@@ -47,7 +47,8 @@ class EffectEncoder(nn.Module):
         if self.config.attention:
             tokens = x.reshape(x.shape[0], -1, x.shape[3])
             normed = nn.RMSNorm(use_scale=False)(tokens)
-            x = x + nn.MultiHeadDotProductAttention(_HEADS)(normed).reshape(x.shape)
+            features = _HEADS * (x.shape[3] // _HEADS)
+            x = x + nn.MultiHeadDotProductAttention(_HEADS, qkv_features=features)(normed).reshape(x.shape)
         mean = x.mean(axis=2)
         std = jnp.sqrt(((x - mean[:, :, None]) ** 2).mean(axis=2) + 1e-4)  # differentiable where nothing changes
         loudest = jax.nn.logsumexp(2 * x, axis=2) / 2

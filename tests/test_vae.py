@@ -113,6 +113,12 @@ def test_reconstruction_has_the_size_of_the_spectrogram(backbone, size):
     assert ("batch_stats" in variables) == (backbone == "seed")
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_attention_has_weights_of_its_own_at_every_width(width):
+    without, attentive = (size(VAE(Model(width=width, attention=attends)), 32, 16) for attends in (False, True))
+    assert attentive > without
+
+
 def test_seeds_network_has_the_published_number_of_parameters():
     log_std = 1
     assert size(VAE(Model("seed", 128, 0)), 2_049, 129) - log_std == pytest.approx(14.33e6, abs=0.005e6)
