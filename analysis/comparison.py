@@ -75,7 +75,7 @@ def markdown(measured: Board, rows: Mapping[str, Row], commands: Mapping[str, st
         others = [name for name, own in measured.hears.items() if own == hears and name not in trained | aware]
         lines = ({} if hears == "nothing" else lines) | {name: [name] for name in others}
         if lines:
-            parts.append(f"### {title}\n\n{_table(entries, lines, columns)}")
+            parts.append(f"### {title}\n\n{_table(entries, lines, columns, mark=hears != 'nothing')}")
     if commands:
         parts.append("### Commands\n\n" + "\n".join(f"- {label}: `{line}`" for label, line in commands.items()))
     return "\n\n".join(parts) + "\n"
@@ -91,7 +91,7 @@ def commands_of(trained: Mapping[str, config.Experiment], path: Path) -> dict[st
     return commands
 
 
-def _table(entries: Entries, lines: Mapping[str, Sequence[str]], columns: Mapping[str, Key]) -> str:
+def _table(entries: Entries, lines: Mapping[str, Sequence[str]], columns: Mapping[str, Key], mark: bool) -> str:
     cells: dict[str, dict[str, str]] = {label: {} for label in lines}
     used = []
     for title, key in columns.items():
@@ -105,13 +105,13 @@ def _table(entries: Entries, lines: Mapping[str, Sequence[str]], columns: Mappin
             continue
         used.append(title)
         choose = {"more": max, "less": min}.get(FIGURES[figure].better)
-        best = number(figure, choose(means.values())) if choose and len(means) > 1 else None
+        best = number(figure, choose(means.values())) if mark and choose and len(means) > 1 else None
         for label, mean in means.items():
             text = number(figure, mean)
             deviation = deviations[label]
             spread = "" if deviation is None else f" ± {number(figure, deviation)}"
             cells[label][title] = f"**{text}**{spread}" if text == best else text + spread
-    head = ["", *used]
+    head = ["", *(title.replace("|", "\\|") for title in used)]
     rows = [[label, *(cells[label].get(title, "") for title in used)] for label in lines]
     ruler = ["---", *("---:" for _ in used)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))

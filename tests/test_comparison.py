@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,10 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
     assert {name for name, cell in cells.items() if "**" in cell} == {
         name for name, mean in means.items() if number(key["figure"], mean) == best
     }
-    assert "| constant |" in text.partition("### By chance")[2]
+    chance = text.partition("### By chance")[2].partition("### Commands")[0]
+    assert "| constant |" in chance and "**" not in chance  # nothing to win there
+    cells_of = [len(re.split(r"(?<!\\)\|", line)) for line in blind]
+    assert len(set(cells_of)) == 1 and "paths \\|ρ\\|" in blind[0]  # a bar within a cell does not end it
 
 
 def test_picture_of_a_sweep_has_every_member_at_its_place_in_each_panel(swept, measured, measures_once, tmp_path):
