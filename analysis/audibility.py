@@ -9,7 +9,6 @@ Conventions
 Figures
     log_spectral_distance  dB, root mean square over bands and frames (Gray & Markel 1976).
     audible                whether it reaches `INAUDIBLE_DB`.
-    audible_steps          just-audible steps along the renders of a moving parameter.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -80,11 +79,6 @@ def audible(
 ) -> Bool[np.ndarray, " clip"]:
     """Whether wet and dry differ by at least `INAUDIBLE_DB`."""
     return log_spectral_distance(wet, dry, sample_rate) >= INAUDIBLE_DB
-
-
-def audible_steps(renders: Float[np.ndarray, "setting sample"], sample_rate: int) -> float:
-    """Sum of the distances from each setting's render of one clip to the next, in steps of `INAUDIBLE_DB`."""
-    return float(log_spectral_distance(renders[1:], renders[:-1], sample_rate).sum() / INAUDIBLE_DB)
 
 
 def _distance(wet: np.ndarray, dry: np.ndarray) -> float:

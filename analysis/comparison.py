@@ -24,16 +24,8 @@ SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
 _HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """Members that differ in their seed only."""
-
-    models: list[str]
-    """Names on the board, one for each seed."""
-
-
-def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inference.Encoder], dict[str, Row]]:
-    """Encoders by a name of their own, and the rows that they make.
+def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inference.Encoder], dict[str, list[str]]]:
+    """Encoders by a name of their own, and the names of each row: of members that differ in their seed only.
 
     Raises:
         CheckpointError: a run has no checkpoint or no such member.
@@ -48,10 +40,10 @@ def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inferen
         experiment = member.encoder.experiment
         values = members.values(experiment, [path for path in fields if path != "name"])
         title = experiment.name if named else members.words(values) or experiment.name
-        row = rows.setdefault((title, *values.items()), Row([]))
+        row = rows.setdefault((title, *values.items()), [])
         name = f"{title}, {len(encoders)}"
         encoders[name] = member.encoder
-        row.models.append(name)
+        row.append(name)
     titles = [key[0] for key in rows]
     # Two rows of one name differ in their values.
     return encoders, {
@@ -60,17 +52,13 @@ def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inferen
     }
 
 
-def markdown(measured: Board, rows: Mapping[str, Row], commands: Mapping[str, str]) -> str:
+def markdown(measured: Board, rows: Mapping[str, Sequence[str]], commands: Mapping[str, str]) -> str:
     """The tables; of those that hear the same, the best is bold."""
     entries, columns, parts = Entries(measured.entries, measured.hears), scoreboard.summary(measured), []
-    trained = {representation for row in rows.values() for representation in row.models}
+    trained = {representation for row in rows.values() for representation in row}
     for hears, title in _HEARS.items():
         mode = representations.dry_aware if hears == "wet and dry" else str
-        lines = {
-            label: [mode(model) for model in row.models]
-            for label, row in rows.items()
-            if mode(row.models[0]) in measured.hears
-        }
+        lines = {label: [mode(model) for model in row] for label, row in rows.items() if mode(row[0]) in measured.hears}
         aware = {representations.dry_aware(name) for name in trained}
         others = [name for name, own in measured.hears.items() if own == hears and name not in trained | aware]
         lines = ({} if hears == "nothing" else lines) | {name: [name] for name in others}
@@ -144,7 +132,7 @@ def main(options: Options) -> None:
     measured = dataclasses.replace(measured, about=measured.about | {"ceiling": source})
     commands = {}
     if options.config:
-        trained = {label: encoders[row.models[0]].experiment for label, row in rows.items()}
+        trained = {label: encoders[row[0]].experiment for label, row in rows.items()}
         commands = commands_of(trained, options.config)
     tables = markdown(measured, rows, commands)
     print(tables)

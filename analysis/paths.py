@@ -12,7 +12,6 @@ Figures
     straightness      distance between the ends over the length of the path: 1 is a line, 0 comes back to its start.
     closure           distance between the ends over the largest of any two points: 0 is a closed ring.
     length_per_step   length of the path for each difference that can just be heard.
-    extent            size of the path relative to a cloud: a path can be monotone and still too small to matter.
     centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (the seed's "doughnut"), and for a bent band.
     angular_gap       the widest angle without points, seen from the centre: small for a ring, large for a bent band.
     is_ring           both: an empty centre that points surround.
@@ -145,11 +144,6 @@ def straightness(path: Float[np.ndarray, "setting dimension"]) -> float:
         return float("nan")
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
     return float(np.linalg.norm(path[-1] - path[0]) / length)
-
-
-def extent(path: Float[np.ndarray, "setting dimension"], cloud: Float[np.ndarray, "point dimension"]) -> float:
-    """Root-mean-square distance of the path's points to their centre, relative to that of the cloud's points."""
-    return float(np.sqrt(path.var(axis=0).sum() / cloud.var(axis=0).sum()))
 
 
 def centre_occupancy(cloud: Float[np.ndarray, "point 2"]) -> float:

@@ -4,6 +4,8 @@ apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-mu
     ktuberling-data hedgewars-data
 python -m launch.train configs/all_effects.py --workdir runs/all_effects
 python -m analysis.scoreboard --workdir runs/all_effects --out runs/all_effects/scoreboard
+
+Not trained yet: no figure to expect.
 """
 
 import dataclasses

@@ -2,6 +2,8 @@
 
 python -m launch.train configs/mda_ablations.py --workdir runs/ablations
 python -m analysis.comparison runs/ablations --config configs/mda_ablations.py --out analysis/ablations.md
+
+Not all members are trained yet: no table so far.
 """
 
 import dataclasses

@@ -2,6 +2,8 @@
 
 python -m launch.train configs/mda_grid.py --workdir runs/mda_grid
 python -m analysis.sweep_structure runs/mda_grid --out runs/mda_grid/structure.png
+
+Not trained yet: no figure to expect.
 """
 
 import dataclasses

@@ -44,9 +44,9 @@ def measures_once(measured, monkeypatch):
 
 def test_members_that_differ_in_their_seed_share_a_row(swept):
     encoders, rows = comparison.load([swept], ())
-    assert {label: len(row.models) for label, row in rows.items()} == {"latent_dim 4": 2, "latent_dim 8": 2}
-    assert sorted(model for row in rows.values() for model in row.models) == sorted(encoders)
-    assert [encoders[model].latent_dim for row in rows.values() for model in row.models] == [4, 4, 8, 8]
+    assert {label: len(row) for label, row in rows.items()} == {"latent_dim 4": 2, "latent_dim 8": 2}
+    assert sorted(model for row in rows.values() for model in row) == sorted(encoders)
+    assert [encoders[model].latent_dim for row in rows.values() for model in row] == [4, 4, 8, 8]
 
 
 def test_members_are_called_by_their_names_where_they_have_some(swept, monkeypatch):
@@ -95,7 +95,7 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
     assert list(cells) == ["latent_dim 4", "latent_dim 8", "PCA-8", "fresh weights", "MFCC statistics"]
     key = scoreboard.summary(measured)[title]
     means = {}
-    for label, models in {label: row.models for label, row in rows.items()}.items():
+    for label, models in {label: row for label, row in rows.items()}.items():
         values = [entries.value(key["section"], key["figure"], key["item"], model) for model in models]
         means[label] = np.mean(values)
         mean, deviation = (number(key["figure"], x) for x in (means[label], np.std(values, ddof=1)))

@@ -148,12 +148,6 @@ def test_straightness_of_line_semicircle_and_return():
     assert paths.straightness(along(lambda t: (np.abs(t - 0.5), 0 * t))) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_extent_is_the_ratio_of_sizes():
-    cloud = RNG.normal(size=(500, 64))
-    assert paths.extent(cloud, cloud) == pytest.approx(1.0)
-    assert paths.extent(0.1 * cloud + 5.0, cloud) == pytest.approx(0.1)
-
-
 @pytest.mark.parametrize(
     ("radius", "expected"),
     [
