@@ -22,6 +22,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 from scipy import interpolate, stats
+from scipy.sparse import csgraph
 from scipy.spatial import distance
 
 RING_OCCUPANCY = 0.5
@@ -38,15 +39,24 @@ _ROUGHNESS = 1e-4  # penalty for each point, on [0, 1]: splines of about 5 degre
 def arc_length(path: Float[np.ndarray, "setting dimension"]) -> Float[np.ndarray, " setting"]:
     """Position of each point along the principal curve of all (Hastie & Stuetzle 1989), from 0, in units of the path.
 
-    The curve starts as the first principal component; then smoothing splines through the points and the projection of
-    the points take turns, until no point moves by more than 1 %. Nothing depends on the order of the points, so which
-    end is 0 is arbitrary. The curve follows bends up to some three quarters of a circle, which smoothing shortens by
-    6 %; rings and spirals of a turn or more fold onto a line.
+    The curve starts as the first principal component, and again as the order of the points along their minimum
+    spanning tree, which unrolls bends; then smoothing splines through the points and the projection of the points take
+    turns, until no point moves by more than 1 %. The start that ends nearer the points counts. Nothing depends on the
+    order of the points, so which end is 0 is arbitrary. The curve follows bends up to nine tenths of a circle, which
+    smoothing shortens; rings and spirals of a turn or more fold onto a line.
     """
     centred = path.astype(np.float64) - path.mean(axis=0, dtype=np.float64)
     axes, spread, _ = np.linalg.svd(centred, full_matrices=False)
     points = axes * spread  # turned: the same distances in no more dimensions than settings
-    position = _from_zero(points[:, 0], _resolution(path))
+    fitted = [_principal_curve(points, start, _resolution(path)) for start in (points[:, 0], _along_tree(points))]
+    return min(fitted, key=lambda each: each[1])[0]
+
+
+def _principal_curve(
+    points: Float[np.ndarray, "point dimension"], start: Float[np.ndarray, " point"], resolution: float
+) -> tuple[Float[np.ndarray, " point"], float]:
+    """Positions along the curve that grows from those of `start`, and the squared distances to it in sum."""
+    position, squares = _from_zero(start, resolution), np.inf
     for _ in range(_ROUNDS):
         place, group, count = np.unique(position, return_inverse=True, return_counts=True)
         if len(place) == 1:
@@ -54,10 +64,25 @@ def arc_length(path: Float[np.ndarray, "setting dimension"]) -> Float[np.ndarray
         place /= place[-1]
         means = np.stack([np.bincount(group, column) for column in points.T], axis=1) / count[:, None]
         smooth = _smoothing_spline(place, means, count, _ROUGHNESS * len(points))
-        position = _from_zero(_project(points, smooth(np.linspace(0, 1, _CURVE_POINTS))), _resolution(path))
+        position, squares = _project(points, smooth(np.linspace(0, 1, _CURVE_POINTS)))
+        position = _from_zero(position, resolution)
         if np.abs(position / position.max() - place[group]).max() < 0.01:
             break
-    return position
+    return position, squares
+
+
+def _along_tree(points: Float[np.ndarray, "point dimension"]) -> Float[np.ndarray, " point"]:
+    """Positions on a line that agree best with the distances along the minimum spanning tree.
+
+    Classical scaling of those distances, as Isomap does with a graph of neighbours (Tenenbaum et al. 2000).
+    """
+    apart = distance.squareform(distance.pdist(points))
+    apart += 1e-12 * apart.max()  # 0 would be no edge
+    steps = csgraph.shortest_path(csgraph.minimum_spanning_tree(apart), directed=False)
+    squares = steps**2
+    inner = squares.mean(axis=0) + squares.mean(axis=1)[:, None] - squares - squares.mean()
+    variance, axes = np.linalg.eigh(inner / 2)
+    return axes[:, -1] * np.sqrt(variance[-1])
 
 
 def _resolution(path: np.ndarray) -> float:
@@ -82,8 +107,9 @@ def _smoothing_spline(place: np.ndarray, values: np.ndarray, weight: np.ndarray,
     return interpolate.CubicSpline(place, fitted, bc_type="natural")
 
 
-def _project(points: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    """Arc length of the nearest place on a polyline, whose first and last piece have no end."""
+def _project(points: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, float]:
+    """Arc length of the nearest place on a polyline, whose first and last piece have no end, and the squared distances
+    in sum."""
     start, step = curve[:-1], np.diff(curve, axis=0)
     length = np.linalg.norm(step, axis=1)
     onto = points @ step.T - np.sum(start * step, axis=1)
@@ -92,7 +118,8 @@ def _project(points: np.ndarray, curve: np.ndarray) -> np.ndarray:
     along = np.clip(onto / length**2, low, high)
     squares = np.sum(start**2, axis=1) - 2 * points @ start.T + along**2 * length**2 - 2 * along * onto
     nearest = squares.argmin(axis=1)
-    return (np.cumsum(length) - length + along * length)[np.arange(len(points)), nearest]
+    rows = np.arange(len(points))
+    return (np.cumsum(length) - length + along * length)[rows, nearest], float(squares[rows, nearest].sum())
 
 
 def monotonicity(path: Float[np.ndarray, "setting dimension"]) -> float:

@@ -48,6 +48,8 @@ def test_a_bent_path_that_never_turns_back_is_monotone():
         arc(0.5),
         arc(0.75),
         arc(0.75, growth=2.0),  # a spiral
+        arc(0.9),
+        arc(0.9, growth=1.0),
     ):
         assert paths.monotonicity(along(shape)) == pytest.approx(1.0)
 
@@ -59,8 +61,8 @@ def test_a_path_that_returns_is_not_monotone():
 
 @pytest.mark.parametrize(
     ("shape", "length", "tolerance"),
-    [(line, np.sqrt(5), 0.001), (arc(0.5), np.pi, 0.03), (arc(0.75), 1.5 * np.pi, 0.07)],
-    ids=["line", "half circle", "three quarters"],
+    [(line, np.sqrt(5), 0.001), (arc(0.5), np.pi, 0.03), (arc(0.75), 1.5 * np.pi, 0.07), (arc(0.9), 1.8 * np.pi, 0.12)],
+    ids=["line", "half circle", "three quarters", "nine tenths"],
 )
 def test_arc_length_is_the_length_walked_whatever_the_order(shape, length, tolerance):
     path = along(shape, 20)
@@ -91,6 +93,11 @@ def test_settings_that_sound_the_same_share_a_place():
         switch = in_latent_space(np.repeat(np.arange(places)[:, None] ** 1.5, 15 // places, axis=0))
         ties = places * ((15 // places) ** 3 - 15 // places) / (len(switch) ** 3 - len(switch))
         assert paths.monotonicity(switch) == pytest.approx(np.sqrt(1 - ties))
+
+
+def test_points_without_order_score_as_ranks_by_chance():
+    found = [paths.monotonicity(RNG.normal(size=(20, 64))) for _ in range(300)]
+    assert np.mean(found) == pytest.approx(0.8 / np.sqrt(19), abs=0.03)
 
 
 def test_a_random_walk_is_ordered_and_not_smooth():
