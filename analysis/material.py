@@ -165,12 +165,6 @@ def represent(
     functions: dict[str, Callable] = {row.name: row.embed for row in rows}
     models = [row for row in rows if row.encoder is not None]
     names = tuple(kind.name for kind in plan.effects)
-    if "read" in more:
-        functions |= {
-            f"{row.name}, read": representations.read(row, rate)
-            for row in models
-            if row.encoder.has_heads and row.encoder.effects == names
-        }
     if "content" in more:
         functions |= {
             f"{row.name}, content": embed.blind(row.encoder.content, rate)
@@ -188,6 +182,8 @@ def represent(
     for row in models:
         mean, logvar = np.split(features[row.name], 2, axis=1)
         features |= {row.name: mean, f"{row.name}, logvar": logvar}
+        if "read" in more and row.encoder.has_heads and row.encoder.effects == names:
+            features[f"{row.name}, read"] = representations.read(row.encoder, mean)
     return Renders(kept, split.recording[kept.dry], features, len(plan.effect))
 
 

@@ -170,14 +170,10 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-def read(row: Representation, sample_rate: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def read(encoder: inference.Encoder, mean: Float[np.ndarray, "clip latent"]) -> Float[np.ndarray, "clip number"]:
     """What the heads of a model answer: probabilities of effects, then of each effect's settings, side by side."""
-
-    def answer(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
-        reading = row.encoder.read(wet, sample_rate, dry if row.hears == "wet and dry" else None)
-        return _joined([reading.effect, *reading.settings])
-
-    return answer
+    reading = encoder.read_mean(mean)
+    return _joined([reading.effect, *reading.settings])
 
 
 def answers(

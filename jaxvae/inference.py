@@ -128,6 +128,14 @@ class Encoder:
         """Probabilities of the effects, and of the bins of each setting were the clip of that effect.
 
         Raises:
+            ValueError: the run was trained without heads, or as `posterior`.
+        """
+        return self.read_mean(self.embed(audio, sample_rate, dry))
+
+    def read_mean(self, mean: Float[np.ndarray, "clip latent"]) -> Reading:
+        """The same of posterior means.
+
+        Raises:
             ValueError: the run was trained without heads.
         """
         if not self.has_heads:
@@ -135,7 +143,7 @@ class Encoder:
                 f"{self.experiment.name} was trained without heads; train with objective.effect_weight and "
                 "objective.settings_weight above 0"
             )
-        effect, settings = _in_batches(self._read, self.embed(audio, sample_rate, dry))
+        effect, settings = _in_batches(self._read, mean)
         return Reading(effect, tuple(settings[:, index, :count] for index, count in enumerate(self.parameters)))
 
     def spectrogram(

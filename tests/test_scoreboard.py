@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import re
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -385,11 +384,6 @@ def test_a_function_is_called_once_for_each_dry_clip_however_often_it_comes(monk
     assert 0 < len(seen) <= 2
 
 
-class Read(NamedTuple):
-    effect: np.ndarray
-    settings: tuple
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class DryAware(inference.Encoder):
     """Stands in for a dry-aware model with heads and a content latent."""
@@ -401,6 +395,7 @@ class DryAware(inference.Encoder):
     def encode(self, spectrogram, dry=None):
         seen = spectrogram if dry is None else spectrogram - dry
         mean = seen.mean(axis=2)[:, : self.latent_dim]
+        mean[:, -1] = dry is not None
         return Posterior(mean, np.full_like(mean, -1))
 
     def posterior(self, audio, sample_rate, dry=None):
@@ -409,11 +404,12 @@ class DryAware(inference.Encoder):
     def content(self, audio, sample_rate):
         return self.spectrogram(audio, sample_rate).mean(axis=1)[:, :3]
 
-    def read(self, audio, sample_rate, dry=None):
+    def read_mean(self, mean):
         """Effect and settings that say whether the dry clip was given."""
-        side = 0 if dry is None else 1
-        settings = tuple(np.full((len(audio), count, 4), 0.25) + side * _tilt(count) for count in (1, 3))
-        return Read(np.tile(np.eye(2)[side], (len(audio), 1)), settings)
+        side = mean[:, -1].astype(int)
+        tilted = side[:, None, None]
+        settings = tuple(np.full((len(mean), count, 4), 0.25) + tilted * _tilt(count) for count in (1, 3))
+        return inference.Reading(np.eye(2)[side], settings)
 
 
 def _tilt(count):
@@ -428,9 +424,9 @@ def stand_in(trained):
 
 def test_answers_of_heads_come_back_as_they_were(stand_in, data):
     wet = audio.to_float(data.split("test").audio(np.arange(4)))
-    row = representations.Representation("x", "wet and dry", None, stand_in)
     expected = stand_in.read(wet, 8_000, wet)
-    effect, settings = representations.answers(representations.read(row, 8_000)(wet, wet), (1, 3))
+    mean = stand_in.embed(wet, 8_000, wet)
+    effect, settings = representations.answers(representations.read(stand_in, mean), (1, 3))
     np.testing.assert_allclose(effect, expected.effect, atol=1e-8)  # 0 becomes 1e-9
     for found, truth in zip(settings, expected.settings, strict=True):
         np.testing.assert_allclose(found, truth, atol=1e-8)
