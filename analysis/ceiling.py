@@ -2,6 +2,7 @@
 
     python -m analysis.ceiling configs/mda_six.py --out ceiling.json
     python -m analysis.ceiling configs/mda_six.py --out delay.json --effects mda/Delay --clips 48 --evaluations 2000
+    python -m analysis.ceiling configs/supervised.py --out supervised.json --supervised runs/supervised
 
 For unseen dry clips at random settings, CMA-ES (Hansen 2016) looks for settings whose render sounds like the wet clip.
 A setting that cannot be heard, or that another one can stand in for, is not recovered: that is the ceiling which a
@@ -33,7 +34,10 @@ from jaxtyping import Float
 from scipy.stats import qmc
 from tqdm import tqdm
 
-from jaxvae import atomic_file, audio, clips, dataset, effects
+from analysis import structure
+from analysis.probes import Labelled
+from jaxvae import atomic_file, audio, clips, dataset, effects, inference
+from jaxvae.checkpoints import CheckpointError
 from jaxvae.effects import Effect, EffectError
 from launch import command_line
 
@@ -45,6 +49,7 @@ _STEP_SIZE = 0.15
 _SOLVED = 1e-3  # a distance at which a start is done; below, all are as good
 _UNUSABLE = 10.0  # distance of silent, exploding and not finite renders: above that of any other
 _CHUNK = 32
+_CLIPS = 200  # that a network reads at a time
 
 _WINDOWS = (512, 4_096)
 _LEVEL_FLOOR_DB = -80.0  # relative to a sine of the clip's power
@@ -298,6 +303,37 @@ def measure(
     return figures
 
 
+def supervised(encoder: inference.Encoder, test: dataset.Split) -> dict[str, Any]:
+    """What the heads of a dry-aware network read of the clips of a split, ready for JSON.
+
+    Raises:
+        ValueError: the network is blind, or has no heads.
+    """
+    kinds, rate = [effects.get(name) for name in encoder.effects], encoder.experiment.audio.sample_rate
+    readings = [
+        encoder.read(audio.to_float(test.audio(rows)), rate, test.dry(rows))
+        for rows in np.array_split(np.arange(test.clips), -(-test.clips // _CLIPS))
+    ]
+    answers = [np.concatenate(parts) for parts in zip(*(reading.settings for reading in readings), strict=True)]
+    held = Labelled(np.empty((test.clips, 0)), test.effect, test.normalized, test.recording)
+    return {
+        "source": f"supervised network {encoder.experiment.name}, dry-aware, {test.clips} clips",
+        "experiment": encoder.experiment.name,
+        "effects": {
+            kinds[index].name: {
+                parameter.name: {
+                    "r2": float(explained.mean()),
+                    "r2_clipped": max(float(explained.mean()), 0.0),
+                    "r2_error": float(explained.std(ddof=1) / np.sqrt(len(explained))),
+                    "mae": float(mae),
+                }
+                for parameter, explained, mae in zip(kinds[index].parameters, of.explained.T, of.mae, strict=True)
+            }
+            for index, of in structure.head(answers, held).items()
+        },
+    }
+
+
 def _load(path: Path, of: Mapping[str, Any]) -> dict[str, Any]:
     if not path.exists():
         return {}
@@ -314,13 +350,17 @@ def _save(path: Path, content: Mapping[str, Any]) -> None:
 
 def table(figures: Mapping[str, Any]) -> list[str]:
     """Lines that show the figures of each parameter."""
-    lines = [f"{'':32}{'R²':>6} {'±':>5} {'MAE':>6} {'hit':>5} {'spread':>7}"]
+    columns = {"r2": "R²", "r2_error": "±", "mae": "MAE", "hit": "hit", "spread": "spread"}
+    lines = [f"{'':32}" + "".join(f"{title:>8}" for title in columns.values())]
     for effect, parameters in figures["effects"].items():
-        of = figures["searches"][effect]
-        lines.append(f"{effect}: {of['clips']} clips, median distance {of['distance']:.3f}")
+        if "searches" in figures:
+            of = figures["searches"][effect]
+            lines.append(f"{effect}: {of['clips']} clips, median distance {of['distance']:.3f}")
+        else:
+            lines.append(effect)
         lines += [
-            f"  {name:30}{f['r2']:6.2f} {f['r2_error']:5.2f} {f['mae']:6.3f} {f['hit']:5.2f} {f['spread']:7.3f}"
-            for name, f in parameters.items()
+            f"  {name:30}" + "".join(f"{found[column]:8.3f}" for column in columns if column in found)
+            for name, found in parameters.items()
         ]
     return lines
 
@@ -341,6 +381,8 @@ class Options:
     """Seed of the dry clips, the settings and the searches."""
     workers: int | None = None
     """Threads that render; none means one for each core."""
+    supervised: Path | None = None
+    """Folder of a run whose heads answer, dry-aware, over all clips of the test split; nothing is searched then."""
 
     def __post_init__(self) -> None:
         if self.evaluations < 100:
@@ -351,13 +393,17 @@ def main() -> None:
     """Read the command line, search, and write the figures."""
     experiment, options = command_line.parse(Options, __doc__)
     try:
-        data = dataset.render(experiment, options.workers)
-        kinds = [effects.get(name) for name in options.effects] or data.effects
-        dataset.require_available(kinds)
-        searches = options.out.with_suffix(".searches.json")
-        figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
+        if options.supervised:
+            encoder = inference.load(options.supervised)
+            figures = supervised(encoder, dataset.render(encoder.experiment, options.workers).split("test"))
+        else:
+            data = dataset.render(experiment, options.workers)
+            kinds = [effects.get(name) for name in options.effects] or data.effects
+            dataset.require_available(kinds)
+            searches = options.out.with_suffix(".searches.json")
+            figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
         _save(options.out, figures)
-    except (EffectError, ValueError, OSError) as error:
+    except (CheckpointError, EffectError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command continues")

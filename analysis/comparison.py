@@ -115,8 +115,8 @@ class Options:
     """The Markdown file to write. What stands in it above a line of three dashes stays."""
     config: Path | None = None
     """The file that the members were trained from, for the command of each row."""
-    ceiling: Path | None = None
-    """What can be reached of each parameter, a file of analysis.ceiling."""
+    ceiling: tuple[Path, ...] = ()
+    """What can be reached of each parameter, files of analysis.ceiling, of which the best counts."""
     members: command_line.Members = ()
     sizes: Sizes = dataclasses.field(default_factory=lambda: SIZES)
     seed: int = 0
@@ -125,7 +125,7 @@ class Options:
 def main(options: Options) -> None:
     """Measure, print and write."""
     encoders, rows = load(options.runs, options.members)
-    source, ceiling = scoreboard.read_ceiling(options.ceiling) if options.ceiling else (None, {})
+    source, ceiling = scoreboard.read_ceiling(options.ceiling)
     data = dataset.render(next(iter(encoders.values())).experiment)
     splits = [data.split(name) for name in dataset.SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, ceiling, seed=options.seed)

@@ -389,13 +389,16 @@ def unseen_split(encoder: inference.Encoder, data: dataset.Dataset, folders: Seq
     )  # none is a training one
 
 
-def read_ceiling(path: Path) -> tuple[str, Ceiling]:
-    """The source of a ceiling, and R² by effect and parameter as `analysis.ceiling` writes them, 0 at the least."""
-    content = json.loads(path.read_text())
-    return content["source"], {
-        effect: {name: max(0.0, float(scores["r2"])) for name, scores in parameters.items()}
-        for effect, parameters in content["effects"].items()
-    }
+def read_ceiling(paths: Sequence[Path]) -> tuple[str | None, Ceiling]:
+    """The sources of ceilings, and the best R² of them by effect and parameter, 0 at the least; or none."""
+    best: dict[str, dict[str, float]] = {}
+    contents = [json.loads(path.read_text()) for path in paths]
+    for content in contents:
+        for effect, parameters in content["effects"].items():
+            known = best.setdefault(effect, {})
+            for name, scores in parameters.items():
+                known[name] = max(known.get(name, 0.0), float(scores["r2"]))
+    return "; ".join(content["source"] for content in contents) or None, best
 
 
 def load(run: Path, member: int | None, compared: Sequence[Path]) -> dict[str, inference.Encoder]:
@@ -438,8 +441,8 @@ class Options:
     """Effects that were left out of training, to be measured as such."""
     compare: tuple[Path, ...] = ()
     """Folders of other runs on the same recordings, each a row."""
-    ceiling: Path | None = None
-    """What can be reached of each parameter, a file of analysis.ceiling."""
+    ceiling: tuple[Path, ...] = ()
+    """What can be reached of each parameter, files of analysis.ceiling, of which the best counts."""
     member: command_line.Member = None
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
     seed: int = 0
@@ -452,7 +455,7 @@ def main(options: Options) -> None:
     if known := [name for name in options.effects if name in encoder.effects]:
         raise ValueError(f"{', '.join(known)} was trained on; name effects that were not")
     unseen = [effects.get(name) for name in options.effects]
-    source, ceiling = read_ceiling(options.ceiling) if options.ceiling else (None, {})
+    source, ceiling = read_ceiling(options.ceiling)
     data = dataset.render(encoder.experiment)
     test = unseen_split(encoder, data, options.audio) if options.audio else data.split("test")
     splits = data.split("train"), data.split("validation"), test

@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 
 from analysis import ceiling
-from jaxvae import audio, config, dataset, effects
+from jaxvae import audio, config, dataset, effects, inference
 from jaxvae.effects import Effect, Parameter
 
 RATE = 24_000
@@ -179,3 +179,43 @@ def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypat
     monkeypatch.setattr(sys, "argv", [*command[:-1], "50"])
     with pytest.raises(SystemExit):
         ceiling.main()
+
+
+def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
+    test = dataset.render(tiny, progress=False).split("test")
+    kinds = [effects.get(name) for name in tiny.data.effects]
+    known = test.normalized[:, 0]
+
+    class Knowing:
+        """Reads the first setting of every effect to a twentieth, and nothing of the others."""
+
+        effects, experiment = tiny.data.effects, tiny
+
+        def read(self, wet, rate, dry):
+            assert wet.shape == dry.shape
+            # The order of the clips is kept, so what comes next is known.
+            rows = np.array([np.flatnonzero((clips == one).all(axis=1))[0] for one in wet])
+            sharp = np.eye(20)[np.minimum((known[rows] * 20).astype(int), 19)]
+            settings = [
+                np.stack([sharp, *np.full((len(kind.parameters) - 1, len(rows), 20), 0.05)], axis=1) for kind in kinds
+            ]
+            return inference.Reading(np.zeros((len(rows), 2)), tuple(settings))
+
+    clips = audio.to_float(test.audio(np.arange(test.clips)))
+    figures = ceiling.supervised(Knowing(), test)
+    for kind in kinds:
+        first, *others = figures["effects"][kind.name].values()
+        assert first["r2"] > 0.98 and first["mae"] < 0.025
+        for other in others:
+            assert other["r2"] <= 0 == other["r2_clipped"]
+
+
+def test_the_command_asks_a_network(tiny, trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(config, "load", lambda path: tiny)
+    out = tmp_path / "supervised.json"
+    monkeypatch.setattr(sys, "argv", ["ceiling", "tiny.py", "--out", str(out), "--supervised", str(trained)])
+    ceiling.main()
+    figures = json.loads(out.read_text())
+    assert figures["source"] == "supervised network tiny, dry-aware, 8 clips"
+    assert set(figures["effects"]) == set(tiny.data.effects)
+    assert "drive_db" in capsys.readouterr().out

@@ -106,6 +106,16 @@ def test_settings_that_are_in_the_features_are_recovered_and_others_are_not():
     assert not any(score.item == "identifiable" or score.figure == "share_of_ceiling" for score in scores)
 
 
+def test_of_several_ceilings_the_best_counts(tmp_path):
+    paths = [tmp_path / "search.json", tmp_path / "network.json"]
+    found = [{"a": {"x": -0.4, "y": 0.6}}, {"a": {"x": -0.2, "y": 0.5}, "b": {"z": 0.3}}]
+    for path, of in zip(paths, found, strict=True):
+        effects_of = {effect: {name: {"r2": r2} for name, r2 in own.items()} for effect, own in of.items()}
+        path.write_text(json.dumps({"source": path.stem, "effects": effects_of}))
+    assert scoreboard.read_ceiling(paths) == ("search; network", {"a": {"x": 0.0, "y": 0.6}, "b": {"z": 0.3}})
+    assert scoreboard.read_ceiling(()) == (None, {})
+
+
 def test_a_ceiling_sets_apart_what_cannot_be_told():
     fit, held = told(clips(400)), told(clips(400, seed=1))
     fit.features[:, 3] = held.features[:, 3] = 0
