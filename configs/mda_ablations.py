@@ -1,9 +1,10 @@
 """What each part of the model is worth: one change at a time from configs/mda_six.py, shorter.
 
 python -m launch.train configs/mda_ablations.py --workdir runs/ablations
-python -m analysis.comparison runs/ablations --config configs/mda_ablations.py --out analysis/ablations.md
+python -m analysis.comparison runs/ablations --config configs/mda_ablations.py --ceiling runs/ceiling.json \\
+    --out analysis/ablations.md
 
-Not all members are trained yet: no table so far.
+Half an hour on two cores, or one member at a time as analysis/ablations.md says, which is the table to expect.
 """
 
 import dataclasses
