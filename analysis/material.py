@@ -33,10 +33,10 @@ class Sizes:
     gallery: int = 4_200
     """Clips among which the same setting is looked for: one of each pair, and the rest at settings of their own."""
     fixed_clips: int = 100
-    """Unseen dry clips with all settings at the middle; each meets every effect."""
+    """Unseen dry clips with all settings at the middle, and of those to fit on; each meets every effect."""
     settings: int = 240
     """Random settings of each effect on one known clip."""
-    path_clips: int = 6
+    path_clips: int = 4
     """Unseen dry clips, of as many recordings as there are, on which every parameter is moved."""
     path_steps: int = 20
     map_clips: int = 600
@@ -134,7 +134,9 @@ def render(
         )
         if far > 0
         else None,
-        fixed_fit=seen(embed.fixed_settings(kinds, fit_dry), validation, "middle settings, validation"),
+        fixed_fit=seen(
+            embed.fixed_settings(kinds, fit_dry[: sizes.fixed_clips]), validation, "middle settings, validation"
+        ),
         fixed=seen(embed.fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
         cloud=seen(
             embed.random_settings(kinds, np.full(sizes.settings, path_dry[0]), 2 * seed + 1), test, "one known clip"

@@ -7,6 +7,7 @@ clip as well. A constant and noise hear nothing; they show what each figure is b
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -94,7 +95,14 @@ def rows(
     components = min(components, train.clips // 2)
     spectrogram, dry_spectrogram = _remembered(lambda clips: encoder.spectrogram(clips, rate))
     statistics, dry_statistics = _remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
-    pca, fresh = baselines.principal_components(encoder, train, components, seed), inference.untrained(encoder, seed)
+    aware = {name: model for name, model in models.items() if model.dry_aware}
+    with ThreadPoolExecutor() as threads:  # a fit leaves a core idle for half its time
+        fits = [
+            threads.submit(baselines.principal_components, encoder, train, components, seed, change)
+            for change in ((False, True) if aware else (False,))
+        ]
+        pca, *changes = [fit.result() for fit in fits]
+    fresh = inference.untrained(encoder, seed)
     noise = np.random.default_rng(seed)
     posteriors = {
         name: _posterior(model, (spectrogram, dry_spectrogram) if _sees_alike(model, encoder) else None, rate)
@@ -109,8 +117,7 @@ def rows(
         Representation("fresh weights", "wet", lambda wet, dry: fresh.encode(spectrogram(wet)).mean),
         Representation("MFCC statistics", "wet", lambda wet, dry: statistics(wet)),
     ]
-    if aware := {name: model for name, model in models.items() if model.dry_aware}:
-        changes = baselines.principal_components(encoder, train, components, seed, dry_aware=True)
+    if aware:
         made += [
             *(
                 Representation(dry_aware(name), "wet and dry", posteriors[name], model, True)
@@ -119,7 +126,7 @@ def rows(
             Representation(
                 difference(pca.name),
                 "wet and dry",
-                lambda wet, dry: changes.code(spectrogram(wet) - dry_spectrogram(dry)),
+                lambda wet, dry: changes[0].code(spectrogram(wet) - dry_spectrogram(dry)),
                 mapped=True,
             ),
         ]

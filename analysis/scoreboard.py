@@ -52,7 +52,7 @@ def summary(measured: Board) -> dict[str, Key]:
         "… head": {"section": "settings", "item": "all", "figure": "r2_head"},
         "… of ceiling (%)": {"section": "settings", "item": "all", "figure": "share_of_ceiling"},
         "… one clip": {"section": "settings", "item": "all", "figure": "r2_one_clip"},
-        "paths |ρ|": {"section": "paths", "item": parameters, "figure": "monotonicity"},
+        "paths, Spearman": {"section": "paths", "item": parameters, "figure": "monotonicity"},
         f"{ways[-1]} R@1 (%)": {"section": "invariance", "item": ways[-1], "figure": "retrieval_r1"},
         f"{ways[-1]} R@10 (%)": {"section": "invariance", "item": ways[-1], "figure": "retrieval_r10"},
         "recording / chance": {"section": "invariance", "item": "", "figure": "recording_ratio"},

@@ -44,8 +44,8 @@ PANELS = (
     Panel("settings R²", "settings", "r2", "all"),
     Panel("settings R², one clip", "settings", "r2_one_clip", "all"),
     Panel("same setting, R@10 (%)", "invariance", "retrieval_r10", ""),
-    Panel("paths |ρ|", "paths", "monotonicity", "all"),
-    Panel("rings, of all effects", "paths", "rings_pca", "all"),
+    Panel("paths, Spearman", "paths", "monotonicity", "all"),
+    Panel("effects with a ring", "paths", "rings_pca", "all"),
 )
 
 
