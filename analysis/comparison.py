@@ -99,7 +99,7 @@ def _table(entries: Entries, lines: Mapping[str, Sequence[str]], columns: Mappin
             deviation = deviations[label]
             spread = "" if deviation is None else f" ± {number(figure, deviation)}"
             cells[label][title] = f"**{text}**{spread}" if text == best else text + spread
-    head = ["", *(title.replace("|", "\\|") for title in used)]
+    head = ["", *used]
     rows = [[label, *(cells[label].get(title, "") for title in used)] for label in lines]
     ruler = ["---", *("---:" for _ in used)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
