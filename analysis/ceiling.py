@@ -225,15 +225,18 @@ def score(effect: Effect, truth: Float[np.ndarray, "clip parameter"], found: Seq
     spread = np.array([each.spread for each in found])
     return {
         parameter.name: {
-            "r2": float(explained[:, column].mean()),
-            "r2_clipped": max(float(explained[:, column].mean()), 0.0),
-            "r2_error": float(explained[:, column].std(ddof=1) / np.sqrt(len(truth))),
-            "mae": float(np.abs(error[:, column]).mean()),
+            **_recovered(explained[:, column], np.abs(error[:, column]).mean()),
             "hit": float(hit[:, column].mean()),
             "spread": float(spread[:, column].mean()),
         }
         for column, parameter in enumerate(effect.parameters)
     }
+
+
+def _recovered(explained: Float[np.ndarray, " clip"], mae: float) -> dict[str, float]:
+    r2 = float(explained.mean())
+    error = float(explained.std(ddof=1) / np.sqrt(len(explained)))
+    return {"r2": r2, "r2_clipped": max(r2, 0.0), "r2_error": error, "mae": float(mae)}
 
 
 def measure(
@@ -321,12 +324,7 @@ def supervised(encoder: inference.Encoder, test: dataset.Split) -> dict[str, Any
         "experiment": encoder.experiment.name,
         "effects": {
             kinds[index].name: {
-                parameter.name: {
-                    "r2": float(explained.mean()),
-                    "r2_clipped": max(float(explained.mean()), 0.0),
-                    "r2_error": float(explained.std(ddof=1) / np.sqrt(len(explained))),
-                    "mae": float(mae),
-                }
+                parameter.name: _recovered(explained, mae)
                 for parameter, explained, mae in zip(kinds[index].parameters, of.explained.T, of.mae, strict=True)
             }
             for index, of in structure.head(answers, held).items()
@@ -387,6 +385,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.evaluations < 100:
             raise ValueError(f"evaluations is {self.evaluations}; use at least 100")
+        if self.supervised and self.effects:
+            raise ValueError(f"effects is {self.effects}; leave it out, a network reads all that it was trained on")
 
 
 def main() -> None:

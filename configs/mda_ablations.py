@@ -4,7 +4,8 @@ python -m launch.train configs/mda_ablations.py --workdir runs/ablations
 python -m analysis.comparison runs/ablations --config configs/mda_ablations.py --ceiling runs/ceiling.json \\
     --out analysis/ablations.md
 
-Half an hour on two cores, or one member at a time as analysis/ablations.md says, which is the table to expect.
+14 trainings of 2 to 5 minutes on one core, or one member at a time as analysis/ablations.md says, which is the table to
+expect.
 """
 
 import dataclasses

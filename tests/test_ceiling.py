@@ -219,3 +219,5 @@ def test_the_command_asks_a_network(tiny, trained, tmp_path, monkeypatch, capsys
     assert figures["source"] == "supervised network tiny, dry-aware, 8 clips"
     assert set(figures["effects"]) == set(tiny.data.effects)
     assert "drive_db" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="leave it out"):
+        ceiling.Options(out, effects=("pedalboard/Delay",), supervised=trained)

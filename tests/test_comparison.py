@@ -94,7 +94,7 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
     assert list(cells) == ["latent_dim 4", "latent_dim 8", "PCA-8", "fresh weights", "MFCC statistics"]
     key = scoreboard.summary(measured)[title]
     means = {}
-    for label, models in {label: row for label, row in rows.items()}.items():
+    for label, models in rows.items():
         values = [entries.value(key["section"], key["figure"], key["item"], model) for model in models]
         means[label] = np.mean(values)
         mean, deviation = (number(key["figure"], x) for x in (means[label], np.std(values, ddof=1)))
