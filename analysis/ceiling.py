@@ -34,11 +34,12 @@ from jaxtyping import Float
 from scipy.stats import qmc
 from tqdm import tqdm
 
-from analysis import structure
-from analysis.probes import Labelled
-from jaxvae import atomic_file, audio, clips, dataset, effects, inference
-from jaxvae.checkpoints import CheckpointError
+from analysis.metrics.probes import Labelled
+from analysis.sections import structure
+from jaxvae import atomic_file, effects, inference
+from jaxvae.data import audio, clips, dataset
 from jaxvae.effects import Effect, EffectError
+from jaxvae.training.checkpoints import CheckpointError
 from launch import command_line
 
 STARTS = 4

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 import tyro
 
-from jaxvae.checkpoints import CheckpointError
+from jaxvae.training.checkpoints import CheckpointError
 
 Member = Annotated[int | None, tyro.conf.arg(help="Of a sweep, which member; none means the best.")]
 Members = Annotated[

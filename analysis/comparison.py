@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import tyro
 
-from analysis import board, command_line, members, representations, scoreboard
-from analysis.board import Board
-from analysis.material import Sizes
-from analysis.table import FIGURES, Entries, Key, number
-from jaxvae import atomic_file, config, dataset, inference
+from analysis import command_line, scoreboard
+from analysis.models import members, representations
+from analysis.renders.material import Sizes
+from analysis.sections import board
+from analysis.sections.board import Board
+from analysis.sections.table import FIGURES, Entries, Key, number
+from jaxvae import atomic_file, config, inference
+from jaxvae.data import dataset
 
 SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
 _HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}

@@ -24,10 +24,11 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from analysis import command_line
-from analysis.probes import Labelled
-from jaxvae import atomic_file, audio, clips, config, dataset, effects, inference
-from jaxvae.cluster import spread
-from jaxvae.folder import Folder
+from analysis.metrics.probes import Labelled
+from jaxvae import atomic_file, config, effects, inference
+from jaxvae.data import audio, clips, dataset
+from jaxvae.data.cluster import spread
+from jaxvae.data.storage import Folder
 
 _CHUNK = 128  # clips rendered at once, about 130 MB of dry and wet audio
 
@@ -310,7 +311,7 @@ class Source(NamedTuple):
 def embed_on(
     cluster: str, source: Source, encoder: inference.Encoder, data: dataset.Dataset, split: str, plan: Plan
 ) -> Embedding:
-    """`embed` by the workers of a cluster (see `jaxvae.cluster.spread`), which load the encoder from its source."""
+    """`embed` by the workers of a cluster (`jaxvae.data.cluster.spread`), which load the encoder from its source."""
     source = source._replace(run=source.run.absolute())
     task = functools.partial(_embed_chunk, source, data.folder.absolute(), split)
     main_thread = any(kind.main_thread for kind in plan.effects)

@@ -20,8 +20,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import command_line, effect_map, embed, figure, members, paths
-from analysis.effect_map import EffectMap
+from analysis import command_line, embed
+from analysis.metrics import paths
+from analysis.models import members
+from analysis.pictures import effect_map, style
+from analysis.pictures.effect_map import EffectMap
 from jaxvae import effects
 
 _COLUMNS = 3
@@ -31,7 +34,7 @@ def draw_separate(drawn: EffectMap) -> Figure:
     """A panel for each parameter: its path over the grey cloud, coloured by setting in physical units."""
     parameters = drawn.effect.parameters
     width = 4.6 if len(parameters) == 1 else 2.5
-    with figure.new_grid(len(parameters), _COLUMNS, width, 3.2, margin=0.35) as (drawing, grid):
+    with style.new_grid(len(parameters), _COLUMNS, width, 3.2, margin=0.35) as (drawing, grid):
         for index, (axes, parameter) in enumerate(zip(grid, parameters, strict=True)):
             path = drawn.path(index)
             _draw_cloud(axes, drawn)
@@ -48,13 +51,13 @@ def draw_separate(drawn: EffectMap) -> Figure:
                 zorder=3,
             )
             bar = drawing.colorbar(points, ax=axes, location="bottom", shrink=0.9, pad=0.03)
-            bar.set_label(figure.axis_label(parameter))
+            bar.set_label(style.axis_label(parameter))
             latent, place = drawn.latent[path], drawn.position[path]
             axes.set_title(
                 f"|ρ| {paths.monotonicity(latent):.2f} latent, {paths.monotonicity(place):.2f} map\n"
                 f"straight {paths.straightness(latent):.2f} latent, {paths.straightness(place):.2f} map"
             )
-            figure.plain_map(axes)
+            style.plain_map(axes)
         drawing.suptitle(
             f"{drawn.effect.name}: one parameter moves, the others rest\n(UMAP, one unseen clip)", fontsize=9.5
         )
@@ -65,12 +68,12 @@ def draw_joint(maps: Mapping[str, EffectMap]) -> Figure:
     """All parameters' paths of one effect over the grey cloud, a panel for each model; points grow with the setting."""
     effect = next(iter(maps.values())).effect
     columns = min(4, len(maps))
-    with figure.new_grid(len(maps), columns, 5.4 if columns == 1 else 3.4, 3.4, margin=0.8) as (drawing, grid):
+    with style.new_grid(len(maps), columns, 5.4 if columns == 1 else 3.4, 3.4, margin=0.8) as (drawing, grid):
         for axes, (title, drawn) in zip(grid, maps.items(), strict=True):
             _draw_cloud(axes, drawn)
             for index, parameter in enumerate(effect.parameters):
                 _draw_path(axes, drawn.position[drawn.path(index)], index, parameter)
-            figure.plain_map(axes)
+            style.plain_map(axes)
             if len(maps) > 1:
                 axes.set_title(textwrap.fill(title, 44))
         drawing.suptitle(  # over the legend as well: a long name would not fit above the map alone
@@ -85,17 +88,17 @@ def draw_joint(maps: Mapping[str, EffectMap]) -> Figure:
 
 
 def _draw_path(axes: Axes, place: Float[np.ndarray, "setting 2"], index: int, parameter: effects.Parameter) -> None:
-    style = figure.effect_style(index)
-    axes.plot(*place.T, color=style["color"], linewidth=1.0, zorder=2)
+    look = style.effect_style(index)
+    axes.plot(*place.T, color=look["color"], linewidth=1.0, zorder=2)
     axes.scatter(
         *place.T,
         s=np.linspace(6, 42, len(place)),
-        color=style["color"],
-        marker=style["marker"],
+        color=look["color"],
+        marker=look["marker"],
         edgecolors="white",
         linewidths=0.4,
         zorder=3,
-        label=f"{figure.parameter_name(parameter)}\n"
+        label=f"{style.parameter_name(parameter)}\n"
         f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip(),
     )
 
@@ -135,9 +138,9 @@ def main(options: Options) -> None:
     joint = options.out
     if len(maps) == 1:
         joint = options.out.with_name(f"{options.out.stem}_joint{options.out.suffix}")
-        figure.save(draw_separate(*maps.values()), options.out)
+        style.save(draw_separate(*maps.values()), options.out)
         print(f"wrote {options.out}: dry clip {clip} of the test split")
-    figure.save(draw_joint(maps), joint)
+    style.save(draw_joint(maps), joint)
     print(f"wrote {joint}: dry clip {clip} of the test split")
 
 

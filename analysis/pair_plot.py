@@ -19,9 +19,12 @@ from matplotlib.figure import Figure
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 
-from analysis import command_line, effect_map, embed, figure, probes
-from analysis.effect_map import EffectMap
-from jaxvae import dataset, effects, inference
+from analysis import command_line, embed
+from analysis.metrics import probes
+from analysis.pictures import effect_map, style
+from analysis.pictures.effect_map import EffectMap
+from jaxvae import effects, inference
+from jaxvae.data import dataset
 
 
 def unit_square(position: Float[np.ndarray, "clip 2"]) -> Float[np.ndarray, "clip 2"]:
@@ -50,9 +53,9 @@ def draw(drawn: EffectMap) -> Figure:
         raise ValueError(f"{drawn.effect.name} has one parameter; a pair plot needs two (see analysis.interpolate)")
     size = len(parameters) - 1
     cloud = np.flatnonzero(drawn.cloud)
-    colours = figure.plane_colours(unit_square(drawn.position[cloud]))
+    colours = style.plane_colours(unit_square(drawn.position[cloud]))
     grid_width = max(3.4, 1.6 * size)
-    with figure.new(grid_width + 2.9, max(4.4, 1.6 * size + 0.4)) as drawing:
+    with style.new(grid_width + 2.9, max(4.4, 1.6 * size + 0.4)) as drawing:
         left, right = drawing.subfigures(1, 2, width_ratios=[grid_width, 2.9])
         grid = left.subplots(size, size, squeeze=False, sharex="col", sharey="row")
         for row, column in itertools.product(range(size), repeat=2):
@@ -63,13 +66,13 @@ def draw(drawn: EffectMap) -> Figure:
             axes.scatter(drawn.physical(column, cloud), drawn.physical(vertical, cloud), c=colours, s=10, linewidths=0)
             _scale(axes, parameters[column], parameters[vertical])
             if column == 0:
-                axes.set_ylabel(figure.axis_label(parameters[vertical]))
+                axes.set_ylabel(style.axis_label(parameters[vertical]))
             if row == size - 1:
-                axes.set_xlabel(figure.axis_label(parameters[column]))
+                axes.set_xlabel(style.axis_label(parameters[column]))
         above, below = right.subplots(2, 1, height_ratios=[1.5, 1])
         above.scatter(*drawn.position[cloud].T, c=colours, s=9, linewidths=0)
         above.set_title("UMAP: each place has a colour")
-        figure.plain_map(above)
+        style.plain_map(above)
         _draw_r2(below, drawn)
         drawing.suptitle(f"{drawn.effect.name}: {len(cloud)} random settings of one unseen clip", fontsize=10)
     return drawing
@@ -83,11 +86,11 @@ def _scale(axes: Axes, horizontal: effects.Parameter, vertical: effects.Paramete
 
 
 def _draw_r2(axes: Axes, drawn: EffectMap) -> None:
-    names = [figure.parameter_name(parameter) for parameter in drawn.effect.parameters]
+    names = [style.parameter_name(parameter) for parameter in drawn.effect.parameters]
     latent = probes.settings_one_clip(drawn.latent[drawn.cloud], drawn.normalized[drawn.cloud])
     bars = {
-        "map, kNN-15": (r2_from_map(drawn), figure.COLOURS[1]),
-        "latent, ridge": (np.array([score.r2 for score in latent]), figure.COLOURS[0]),
+        "map, kNN-15": (r2_from_map(drawn), style.COLOURS[1]),
+        "latent, ridge": (np.array([score.r2 for score in latent]), style.COLOURS[0]),
     }
     for offset, (label, (values, colour)) in zip((0.2, -0.2), bars.items(), strict=True):
         places = np.arange(len(names)) + offset
@@ -123,7 +126,7 @@ def main(options: Options) -> None:
     test = dataset.render(encoder.experiment).split("test")
     clip = int(embed.draw_dry(test, 1, options.seed)[0]) if options.clip is None else options.clip
     (drawn,) = effect_map.fit(encoder, test, [effects.get(options.effect)], clip, options.settings, seed=options.seed)
-    figure.save(draw(drawn), options.out)
+    style.save(draw(drawn), options.out)
     print(f"wrote {options.out}: dry clip {clip} of the test split")
 
 

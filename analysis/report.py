@@ -25,26 +25,16 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import (
-    board,
-    command_line,
-    curves,
-    effect_map,
-    embed,
-    figure,
-    interpolate,
-    members,
-    pair_plot,
-    probes,
-    representations,
-    scoreboard,
-    table,
-    umap_plot,
-)
-from analysis.board import Board
-from analysis.material import Sizes
-from analysis.probes import Labelled
-from jaxvae import atomic_file, audio, config, dataset, effects, inference, spectrogram
+from analysis import command_line, embed, interpolate, pair_plot, scoreboard, umap_plot
+from analysis.metrics import probes
+from analysis.metrics.probes import Labelled
+from analysis.models import members, representations
+from analysis.pictures import curves, effect_map, style
+from analysis.renders.material import Sizes
+from analysis.sections import board, table
+from analysis.sections.board import Board
+from jaxvae import atomic_file, config, effects, inference, spectrogram
+from jaxvae.data import audio, dataset
 
 _MAP_SETTINGS = 240
 SIZES = Sizes(fit_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
@@ -61,7 +51,7 @@ class Picture:
 
 def picture(title: str, caption: str, drawn: Figure) -> Picture:
     """A figure as part of the page."""
-    return Picture(title, caption, figure.data_url(figure.png(drawn), "image/png"))
+    return Picture(title, caption, style.data_url(style.png(drawn), "image/png"))
 
 
 def commands(run: Path, experiment: config.Experiment, member: int | None = None) -> list[str]:
@@ -101,7 +91,7 @@ def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
     rate = 24_000 if sample_rate <= 24_000 else 48_000
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(soxr.resample(samples, sample_rate, rate), -1, 1), rate, format="MP3")
-    return figure.data_url(buffer.getvalue(), "audio/mpeg")
+    return style.data_url(buffer.getvalue(), "audio/mpeg")
 
 
 def _examples(
@@ -120,7 +110,7 @@ def _examples(
     }
     if unit == "dB":
         shown = {name: values * std + mean for name, values in shown.items()}
-    names = [figure.short_name(kind.name) for kind in kinds]
+    names = [style.short_name(kind.name) for kind in kinds]
     drawn = curves.draw_reconstructions(shown, names, experiment, "dBFS" if unit == "dB" else unit)
     decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, encoder.statistics)
     sounds = []

@@ -19,13 +19,17 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
-import jaxvae.recordings
-from analysis import audibility, board, command_line, figure, members, paths, representations, structure, table
-from analysis.board import PROTOCOLS, Board
-from analysis.material import Sizes
-from analysis.structure import Ceiling
-from analysis.table import FIGURES, Entries, Key, Table
-from jaxvae import atomic_file, config, dataset, effects, inference
+from analysis import command_line
+from analysis.metrics import audibility, paths
+from analysis.models import members, representations
+from analysis.pictures import style
+from analysis.renders.material import Sizes
+from analysis.sections import board, structure, table
+from analysis.sections.board import PROTOCOLS, Board
+from analysis.sections.structure import Ceiling
+from analysis.sections.table import FIGURES, Entries, Key, Table
+from jaxvae import atomic_file, config, effects, inference
+from jaxvae.data import dataset, recordings
 
 OURS = "this model"
 _TEST_CLIPS = 1_200  # of other folders: 600 crops
@@ -218,7 +222,7 @@ _RETRIEVAL = ("retrieval_r1", "retrieval_r10", "retrieval_rank")
 
 def _short_names(names: Sequence[str]) -> dict[str, str]:
     """ "Delay" of mda/Delay, unless another effect is called so."""
-    short = [figure.short_name(name) for name in names]
+    short = [style.short_name(name) for name in names]
     return {name: one if short.count(one) == 1 else name for name, one in zip(names, short, strict=True)}
 
 
@@ -333,7 +337,7 @@ def page(measured: Board, report: str | None) -> str:
 def environment() -> jinja2.Environment:
     """Templates of this folder."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("pages"), encoding="utf-8"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -366,7 +370,7 @@ def unseen_split(encoder: inference.Encoder, data: dataset.Dataset, folders: Seq
     trained = {digests[name] for made in data.recordings if made.split != "test" for name in made.files}
     shared = [
         file.name
-        for file in jaxvae.recordings.find((), folders)
+        for file in recordings.find((), folders)
         if file.name.startswith("test_audio/") and file.digest in trained
     ]
     if shared:

@@ -20,11 +20,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis import board, command_line, comparison, figure, members, representations
-from analysis.material import Sizes
-from analysis.sweep_figures import Key, log_scale
-from analysis.table import FIGURES, Entries
-from jaxvae import atomic_file, dataset
+from analysis import command_line, comparison
+from analysis.models import members, representations
+from analysis.pictures import style
+from analysis.pictures.sweeps import Key, log_scale
+from analysis.renders.material import Sizes
+from analysis.sections import board
+from analysis.sections.table import FIGURES, Entries
+from jaxvae import atomic_file
+from jaxvae.data import dataset
 
 SIZES = Sizes(pairs=500, gallery=0, fixed_clips=20, path_clips=2, path_steps=11, map_clips=30)
 _SPREAD = 0.06  # of the seeds' dots along a logarithmic axis, so that they do not hide one another
@@ -89,7 +93,7 @@ def draw(made: Sequence[Point], x: str, colour: str) -> Figure:
     title = "β" if colour == "objective.beta.maximum" else members.short_name(colour)
     key = Key(title, [point.values[colour] for point in of_members])
     rows = [hears for hears in ("wet", "wet and dry") if any(point.hears == hears for point in of_members)]
-    with figure.new(11.5, 0.4 + 2.1 * len(rows)) as drawing:
+    with style.new(11.5, 0.4 + 2.1 * len(rows)) as drawing:
         grid = drawing.subplots(len(rows), len(PANELS), squeeze=False)
         for hears, line in zip(rows, grid, strict=True):
             for axes, panel in zip(line, PANELS, strict=True):
@@ -162,7 +166,7 @@ def main(options: Options) -> None:
         [point.representation, point.hears, *(point.values.get(path, "") for path in fields), point.panel, point.value]
         for point in made
     )
-    figure.save(drawing, options.out)
+    style.save(drawing, options.out)
     with atomic_file.write(options.out.with_suffix(".csv")) as target:
         target.write(file.getvalue().encode())
     rings = [point for point in made if point.values and point.panel == PANELS[-1].title]

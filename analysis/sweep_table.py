@@ -23,24 +23,17 @@ import tyro
 from jaxtyping import Float
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import jaxvae.workdir
-from analysis import (
-    command_line,
-    curves,
-    embed,
-    figure,
-    material,
-    members,
-    probes,
-    reconstruction,
-    representations,
-    structure,
-    sweep_figures,
-)
-from analysis.sweep_figures import Row
+from analysis import command_line, embed
+from analysis.metrics import probes, reconstruction
+from analysis.models import members, representations
+from analysis.pictures import curves, style, sweeps
+from analysis.pictures.sweeps import Row
+from analysis.renders import material
+from analysis.sections import structure
 from jaxvae import atomic_file, config, effects, inference
 from jaxvae.sweep import Value
-from jaxvae.workdir import Member
+from jaxvae.training import run_folder
+from jaxvae.training.run_folder import Member
 
 COMPONENTS = 128
 _BETTER_HIGH = ("accuracy", "r2")
@@ -56,7 +49,7 @@ def read(run: Path) -> tuple[list[Row], dict[str, Scalars]]:
     Raises:
         CheckpointError: the run has no checkpoint.
     """
-    saved = jaxvae.workdir.read(run)
+    saved = run_folder.read(run)
     found = dict(saved)
     for logs in sorted(run.glob("member_*")):  # of groups that have no checkpoint yet, or never will
         index = int(logs.name.removeprefix("member_"))
@@ -152,7 +145,7 @@ def columns(rows: Sequence[Row], unit: str) -> dict[str, str]:
     headings = {"member": "member"} | {path: members.short_name(path) for path in rows[0].values}
     headings |= {"status": "status", "best_step": "best step"}
     return headings | {
-        name: title for name, title in sweep_figures.titles(unit).items() if any(name in row.figures for row in rows)
+        name: title for name, title in sweeps.titles(unit).items() if any(name in row.figures for row in rows)
     }
 
 
@@ -243,7 +236,7 @@ def as_csv(rows: Sequence[Row], headings: Mapping[str, str]) -> str:
 def verdicts(rows: Sequence[Row], unit: str) -> list[str]:
     """Sentences about who is best and who diverged, from the numbers alone."""
     sentences = []
-    for name, title in sweep_figures.titles(unit).items():
+    for name, title in sweeps.titles(unit).items():
         known = [row for row in rows if name in row.figures]
         if known and name not in ("kl", "active_units", "mean_squared"):
             first = ordered(known, name)[0]
@@ -298,11 +291,13 @@ def main(options: Options) -> None:
     for table in ([list(headings.values()), *lines], seeds):
         if table:
             print(text(table), end="\n\n")
-    pictures = sweep_figures.draw_all(rows, reference, scalars, unit)
+    pictures = sweeps.draw_all(rows, reference, scalars, unit)
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    template = environment.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        Path(__file__).with_name("pages").joinpath("sweep_table.html").read_text(encoding="utf-8")
+    )
     page = template.render(
         name=options.run.resolve().name,
         verdicts=verdicts(rows, unit),
@@ -311,7 +306,7 @@ def main(options: Options) -> None:
         members=len(rows),
         seeds=seeds,
         pictures=[
-            (title, caption, figure.data_url(figure.png(drawn), "image/png")) for title, caption, drawn in pictures
+            (title, caption, style.data_url(style.png(drawn), "image/png")) for title, caption, drawn in pictures
         ],
         options=options,
         structure=bool(reference),

@@ -25,9 +25,12 @@ from sklearn.metrics import silhouette_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from analysis import command_line, embed, figure, material, members, representations
-from analysis.material import Sizes
-from analysis.probes import NEIGHBOURS, Labelled
+from analysis import command_line, embed
+from analysis.metrics.probes import NEIGHBOURS, Labelled
+from analysis.models import members, representations
+from analysis.pictures import style
+from analysis.renders import material
+from analysis.renders.material import Sizes
 from jaxvae import effects
 
 _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
@@ -76,7 +79,7 @@ def figures(
 def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
     """One map for each representation of the same clips, side by side, and the figures of each."""
     scores = {}
-    with figure.new_grid(len(panels), _COLUMNS.get(len(panels), _MOST_COLUMNS), 3.6, 3.7, margin=0.5) as (
+    with style.new_grid(len(panels), _COLUMNS.get(len(panels), _MOST_COLUMNS), 3.6, 3.7, margin=0.5) as (
         drawing,
         grid,
     ):
@@ -84,17 +87,17 @@ def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) 
             position = fit(clips.features, seed)
             scores[title] = score = figures(position, clips.features, clips.effect, clips.recording)
             for index, name in enumerate(names):
-                style = figure.effect_style(index)
+                look = style.effect_style(index)
                 points = position[clips.effect == index]
                 axes.scatter(
-                    *points.T, s=9, alpha=0.75, linewidths=0, color=style["color"], marker=style["marker"], label=name
+                    *points.T, s=9, alpha=0.75, linewidths=0, color=look["color"], marker=look["marker"], label=name
                 )
             knn = "–" if score.knn is None else f"{score.knn:.2f}"
             axes.set_title(
                 f"{textwrap.fill(title, 44)}\nkNN-15 {knn} · trustworthiness {score.trustworthiness:.2f} · "
                 f"silhouette {score.silhouette:.2f}"
             )
-            figure.plain_map(axes)
+            style.plain_map(axes)
         handles, labels = grid[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=min(len(names), 4), markerscale=2)
     return drawing, scores
@@ -142,7 +145,7 @@ def main(options: Options) -> None:
         plan, features = embed.represent(plan, test, rate, functions)
         panels = {title: plan.labelled(values, test) for title, values in features.items()}
     drawing, scores = draw(panels, tuple(kind.name for kind in kinds), options.seed)
-    figure.save(drawing, options.out)
+    style.save(drawing, options.out)
     for title, score in scores.items():
         print(title, score._asdict())
     print(f"wrote {options.out}")

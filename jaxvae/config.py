@@ -3,7 +3,7 @@
 Conventions
     A field that changes a shape or the compiled program is static and lives here. Numbers that may differ
     between runs of one program (learning rate, beta, ...) also live here, and reach the program as arrays
-    through `jaxvae.optimizer.Hyperparams`, so a new value never recompiles.
+    through `jaxvae.training.optimizer.Hyperparams`, so a new value never recompiles.
     Every field is checked when the dataclass is made; an error names the value, the limit and the fix.
 """
 
@@ -18,7 +18,7 @@ import tyro
 from jaxvae.sweep import Changes, Sweep, Value
 
 BLOCK_CLIPS = 4
-"""Clips of a block: two contents, each at the same two settings (see `jaxvae.clips`)."""
+"""Clips of a block: two contents, each at the same two settings (see `jaxvae.data.clips`)."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -78,7 +78,7 @@ class Data:
     """Fade-in and fade-out of the dry clip."""
     vary: bool = True
     """Whether training clips are of recordings played at other speeds and through random filters
-    (`jaxvae.variation`)."""
+    (`jaxvae.data.augmentation`)."""
     seed: int = 0
     """Seed of the split, the crops and the settings."""
     directory: str = "datasets"
@@ -152,7 +152,7 @@ class Model:
     """Dimensions of the effect latent; of the only one there is if content_dim is 0."""
     content_dim: int = 128
     """Dimensions of the latent of what was played, which the backbone encodes, while an encoder of its own takes the
-    effect's (`jaxvae.effect_encoder`). 0: a plain VAE, in which the backbone encodes both into one."""
+    effect's (`jaxvae.models.effect_encoder`). 0: a plain VAE, in which the backbone encodes both into one."""
     attention: bool = False
     """Whether the effect's encoder attends over time."""
     width: int = 1
@@ -166,7 +166,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Beta:
-    """Schedule of beta, the weight of the KL divergence (see `jaxvae.schedules`)."""
+    """Schedule of beta, the weight of the KL divergence (see `jaxvae.training.schedules`)."""
 
     schedule: Literal["cyclical_cosine", "seed", "linear", "constant"] = "cyclical_cosine"
     maximum: float = 1.0

@@ -12,14 +12,15 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-import jaxvae.workdir
-from jaxvae import config, heads, spectrogram, train_state, vae_steps
-from jaxvae.audio import set_peak
-from jaxvae.checkpoints import CheckpointError, Checkpoints
-from jaxvae.dataset import WET_PEAK_DBFS
-from jaxvae.optimizer import Hyperparams, hyperparams
+from jaxvae import config, spectrogram
+from jaxvae.data.audio import set_peak
+from jaxvae.data.dataset import WET_PEAK_DBFS
+from jaxvae.models import heads
+from jaxvae.models.vae import VAE, Posterior, narrow
 from jaxvae.spectrogram import Statistics
-from jaxvae.vae import VAE, Posterior, narrow
+from jaxvae.training import run_folder, train_state, vae_steps
+from jaxvae.training.checkpoints import CheckpointError, Checkpoints
+from jaxvae.training.optimizer import Hyperparams, hyperparams
 
 _BATCH = 32  # clips encoded at once: large enough for the matrix products, small enough for a laptop's cache
 
@@ -260,7 +261,7 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
     Raises:
         CheckpointError: the folder holds no checkpoint, or none of that step or member, or one of another format.
     """
-    members = jaxvae.workdir.read(Path(workdir))
+    members = run_folder.read(Path(workdir))
     if member is None:
         member = min(members, key=lambda index: np.inf if members[index].best is None else members[index].best)
     if member not in members:

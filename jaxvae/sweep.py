@@ -7,8 +7,8 @@
     sweep=listed([{"name": "the model"}, {"name": "no swaps", "objective.swap": 0.0}])
 
 A field is named by its path in the experiment, whose own name tells members apart where values would be many. Numbers
-that reach the program as arrays (`jaxvae.optimizer.NUMBERS`) are trained in one compiled program; members that differ
-in anything else form groups, one program each.
+that reach the program as arrays (`jaxvae.training.optimizer.NUMBERS`) are trained in one compiled program; members that
+differ in anything else form groups, one program each.
 """
 
 import dataclasses

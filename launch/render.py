@@ -10,10 +10,10 @@ A killed render continues with the same command. Training renders by itself what
 import dataclasses
 import sys
 
-from jaxvae import dataset
-from jaxvae.dataset import REASONS, Dataset
+from jaxvae.data import dataset
+from jaxvae.data.dataset import REASONS, Dataset
+from jaxvae.data.recordings import SPLITS
 from jaxvae.effects import EffectError
-from jaxvae.recordings import SPLITS
 from launch import command_line
 
 

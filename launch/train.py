@@ -18,12 +18,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-import jaxvae.workdir
-from jaxvae import config, population
-from jaxvae.checkpoints import CheckpointError
+from jaxvae import config
 from jaxvae.effects import EffectError
-from jaxvae.run import CRITERION, Run, TrainingDiverged
-from jaxvae.vae_steps import Metrics
+from jaxvae.training import population, run_folder
+from jaxvae.training.checkpoints import CheckpointError
+from jaxvae.training.run import CRITERION, Run, TrainingDiverged
+from jaxvae.training.vae_steps import Metrics
 from launch import command_line
 from launch.hosts import Hosts, together
 
@@ -72,7 +72,7 @@ class StopRequest:
 
 def train(experiment: config.Experiment, workdir: Path) -> int:
     """Train every group of members in turn. Returns the number of the signal that stopped it, or 0."""
-    groups = jaxvae.workdir.groups(experiment, workdir)
+    groups = run_folder.groups(experiment, workdir)
     for number, group in enumerate(groups, start=1):
         name = experiment.name if len(groups) == 1 else f"{experiment.name} {number}/{len(groups)}"
         try:

@@ -9,7 +9,7 @@ import soxr
 
 import jaxvae
 from jaxvae import config, effects, inference
-from jaxvae.vae import VAE
+from jaxvae.models.vae import VAE
 
 RATE, CLIP = 8_000, 8_192
 

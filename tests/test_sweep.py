@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxvae import config, workdir
+from jaxvae import config
 from jaxvae.config import Experiment
 from jaxvae.sweep import draws, grid, listed
+from jaxvae.training import run_folder
 
 BASE = Experiment("base")
 
@@ -81,7 +82,7 @@ def test_sweep_survives_json():
 
 def test_week_of_the_seed_is_two_groups_of_eight_that_share_a_data_set(tmp_path):
     experiment = config.load(Path("configs/seed_week.py"))
-    first, second = workdir.groups(experiment, tmp_path)
+    first, second = run_folder.groups(experiment, tmp_path)
     assert (len(first.indices), len(second.indices)) == (8, 8)
     assert sorted(first.indices + second.indices) == list(range(16))
     assert {member.data for member in first.members + second.members} == {experiment.data}

@@ -21,10 +21,12 @@ import tyro
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-import jaxvae.workdir
-from analysis import command_line, probes
-from jaxvae import audio, config, dataset, inference
-from jaxvae.run import Run
+from analysis import command_line
+from analysis.metrics import probes
+from jaxvae import config, inference
+from jaxvae.data import audio, dataset
+from jaxvae.training import run_folder
+from jaxvae.training.run import Run
 
 _WARM, _TIMED = 3, 25  # steps
 
@@ -50,7 +52,7 @@ def train_for(seconds: float, experiment: config.Experiment, workdir: Path) -> t
     The first steps, all of them in the warm-up, tell how many there is time for, and the learning rate is laid out
     over that many.
     """
-    run = Run(jaxvae.workdir.groups(experiment, workdir)[0])
+    run = Run(run_folder.groups(experiment, workdir)[0])
     batches = run.batches()
     while run.step < _WARM:
         jax.block_until_ready(run.advance(next(batches)))

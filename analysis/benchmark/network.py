@@ -22,12 +22,12 @@ import numpy as np
 import torch
 
 from analysis.benchmark import torch_seed
-from jaxvae import train_state
 from jaxvae.config import Experiment, Model
-from jaxvae.feed import Examples
-from jaxvae.optimizer import hyperparams
-from jaxvae.vae import VAE
-from jaxvae.vae_steps import train_step
+from jaxvae.data.input_pipeline import Examples
+from jaxvae.models.vae import VAE
+from jaxvae.training import train_state
+from jaxvae.training.optimizer import hyperparams
+from jaxvae.training.vae_steps import train_step
 
 TWIN = "seed in PyTorch"
 BACKBONES: tuple[str, ...] = get_args(get_type_hints(Model)["backbone"])

@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from jaxvae import population, train_state
 from jaxvae.config import Execution, Experiment, Model, Train
-from jaxvae.feed import Examples
-from jaxvae.optimizer import hyperparams
-from jaxvae.vae import VAE
-from jaxvae.vae_steps import train_steps
+from jaxvae.data.input_pipeline import Examples
+from jaxvae.models.vae import VAE
+from jaxvae.training import population, train_state
+from jaxvae.training.optimizer import hyperparams
+from jaxvae.training.vae_steps import train_steps
 
 PARAMETERS = (4,) * 6  # of each effect that the heads read
 

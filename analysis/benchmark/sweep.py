@@ -17,7 +17,8 @@ import numpy as np
 import tyro
 
 from analysis import command_line
-from jaxvae import config, dataset
+from jaxvae import config
+from jaxvae.data import dataset
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxvae import audio, config, dataset, inference
+from jaxvae import config, inference
+from jaxvae.data import audio, dataset
 
 _CLIPS = 96
 _BATCH = 32

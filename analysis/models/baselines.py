@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.decomposition import PCA
 
-from jaxvae import audio, dataset, inference
+from jaxvae import inference
+from jaxvae.data import audio, dataset
 from jaxvae.effects import cores
 
 _FIT_CLIPS = 2_500

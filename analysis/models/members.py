@@ -6,12 +6,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-import jaxvae.workdir
-from jaxvae import config, dataset, inference
-from jaxvae.checkpoints import CheckpointError
+from jaxvae import config, inference
 from jaxvae.config import Experiment
+from jaxvae.data import dataset
 from jaxvae.sweep import Value
-from jaxvae.workdir import Member
+from jaxvae.training import run_folder
+from jaxvae.training.checkpoints import CheckpointError
+from jaxvae.training.run_folder import Member
 
 SEED = "train.seed"
 FREE = ("data.directory", "execution.")  # where files lie and how the machine is used is no part of a sweep
@@ -66,7 +67,7 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: 
         CheckpointError: the run has no checkpoint or no such member.
         ValueError: they are too many to be read in one figure, and have to be.
     """
-    found = jaxvae.workdir.read(run)
+    found = run_folder.read(run)
     if "all" in chosen:
         chosen = [index for index, member in found.items() if member.best is not None]
     indices = list(dict.fromkeys(chosen)) or [best(found)]

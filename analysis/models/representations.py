@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from analysis import baselines
-from analysis.baselines import PrincipalComponents
-from jaxvae import dataset, inference
+from analysis.models import baselines
+from analysis.models.baselines import PrincipalComponents
+from jaxvae import inference
+from jaxvae.data import dataset
 
 Hears = Literal["wet", "wet and dry", "nothing"]
 _NOISE_DIMENSIONS = 16

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis import figure
+from analysis.pictures import style
 from jaxvae.config import Experiment
 
 _PANELS = {
@@ -50,7 +50,7 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
     titles = _PANELS | {"active_share": f"{_PANELS['active_share']}, of {latents}"}
     if experiment.objective.reconstruction == "gaussian":
         titles["loss"] += " (nats a clip)"
-    with figure.new_grid(len(panels), 3, 7.4 / 3, 2.1) as (drawing, grid):
+    with style.new_grid(len(panels), 3, 7.4 / 3, 2.1) as (drawing, grid):
         for axes, (name, tags) in zip(grid, panels.items(), strict=True):
             for tag in tags:
                 validation = not tag.startswith("train/")  # the active share, too, is of the validation set
@@ -59,7 +59,7 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
                 axes.plot(
                     steps,
                     values,
-                    color=figure.COLOURS[1 if validation else 0],
+                    color=style.COLOURS[1 if validation else 0],
                     marker="." if validation else None,
                     linewidth=1,
                     label="validation" if validation else "training",
@@ -76,9 +76,9 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
 
 def draw_kl(kl: Float[np.ndarray, " latent"], active: int) -> Figure:
     """KL divergence of each latent dimension, sorted."""
-    with figure.new(7.4, 2.1) as drawing:
+    with style.new(7.4, 2.1) as drawing:
         axes = drawing.subplots()
-        axes.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=1.0, color=figure.COLOURS[0])
+        axes.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=1.0, color=style.COLOURS[0])
         axes.set(xlabel="latent dimension, sorted", ylabel="KL (nats)", xlim=(0.5, len(kl) + 0.5))
         axes.set_title(f"{active} of {len(kl)} dimensions are active (variance of the mean above 0.01)")
     return drawing
@@ -93,7 +93,7 @@ def draw_reconstructions(
     """Spectrograms, a row for each clip and a column for the input and each reconstruction of it."""
     seconds = experiment.audio.clip_samples / experiment.audio.sample_rate
     low, high = np.percentile(next(iter(columns.values())), [1, 99.8])
-    with figure.new(7.4, 1.45 * len(names) + 0.4) as drawing:
+    with style.new(7.4, 1.45 * len(names) + 0.4) as drawing:
         grid = drawing.subplots(len(names), len(columns), squeeze=False, sharex=True, sharey=True)
         for column, (title, spectrograms) in enumerate(columns.items()):
             grid[0, column].set_title(title)

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analysis import embed, umap_plot
-from jaxvae import dataset, effects, inference
+from jaxvae import effects, inference
+from jaxvae.data import dataset
 
 _LEAST_CLOUD = 20  # clips of a cloud: neighbours and folds of its figures need as many
 _LEAST_PATH = 3  # settings along a path that has a direction

@@ -14,7 +14,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import figure, members
+from analysis.models import members
+from analysis.pictures import style
 from jaxvae.sweep import Value
 
 _LEGEND_ENTRIES = 8
@@ -74,9 +75,9 @@ class Key:
         """The colour of one of the values."""
         if numeric(self.values):
             return self._scale.to_rgba(value)
-        if len(self.values) > len(figure.COLOURS):
+        if len(self.values) > len(style.COLOURS):
             return _GREY
-        return figure.COLOURS[self.values.index(value)]
+        return style.COLOURS[self.values.index(value)]
 
     def explain(self, drawing: Figure, axes: Sequence[Axes], lines: Sequence[Line2D] = ()) -> None:
         """Add a legend, with other lines in it, and a colour bar in the place of too many entries."""
@@ -112,7 +113,7 @@ def draw_curves(rows: Sequence[Row], scalars: Mapping[str, Mapping[str, Float[np
         "latent/active_share": "share of latent dimensions active",
     }
     key, values = key_of(rows)
-    with figure.new_grid(len(panels), 2, 3.7, 2.5, margin=0.4) as (drawing, grid):
+    with style.new_grid(len(panels), 2, 3.7, 2.5, margin=0.4) as (drawing, grid):
         for axes, (tag, title) in zip(grid, panels.items(), strict=True):
             drawn = [(row, value, scalars[row.name][tag]) for row, value in zip(rows, values, strict=True)
                      if tag in scalars[row.name]]  # fmt: skip
@@ -154,7 +155,7 @@ def draw_pareto(rows: Sequence[Row], reference: Sequence[Row], unit: str) -> Fig
     known = [(row, value) for row, value in zip(rows, values, strict=True) if "rms_error" in row.figures]
     scores = [name for name in ("accuracy", "r2") if any(name in row.figures for row, _ in known)]
     lines = _reference_lines(reference)
-    with figure.new_grid(len(scores), 2, 3.7, 3.2, margin=0.5) as (drawing, grid):
+    with style.new_grid(len(scores), 2, 3.7, 3.2, margin=0.5) as (drawing, grid):
         for axes, name in zip(grid, scores, strict=True):
             error, score = np.array([[row.figures["rms_error"], row.figures[name]] for row, _ in known]).T
             front = np.flatnonzero(pareto_front(error, score))
@@ -200,7 +201,7 @@ def draw_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit
     order = ("accuracy", "r2", error, "negative_elbo", "kl", "active_units")
     names = [name for name in order if any(name in row.figures for row in known)]
     x = sorted({row.values[path] for row in known})
-    with figure.new_grid(len(names), 3, 2.5, 2.3, margin=0.5) as (drawing, grid):
+    with style.new_grid(len(names), 3, 2.5, 2.3, margin=0.5) as (drawing, grid):
         for axes, name in zip(grid, names, strict=True):
             for value in key.values:
                 same = [row for row in known if rest(row) == value and name in row.figures]

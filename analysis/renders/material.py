@@ -11,13 +11,15 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from analysis import audibility, embed, representations
+from analysis import embed
 from analysis.embed import Plan
-from analysis.probes import Labelled
-from analysis.representations import RememberedByClip, Representation
-from jaxvae import dataset
+from analysis.metrics import audibility
+from analysis.metrics.probes import Labelled
+from analysis.models import representations
+from analysis.models.representations import RememberedByClip, Representation
+from jaxvae.data import dataset
 from jaxvae.effects import Effect
-from jaxvae.vae import Posterior
+from jaxvae.models.vae import Posterior
 
 _DISTANCE = "distance"
 

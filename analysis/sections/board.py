@@ -22,15 +22,21 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from analysis import embed, material, reconstruction, representations, structure, table, umap_plot
-from analysis.baselines import PrincipalComponents
-from analysis.material import Material, Renders, Sizes
-from analysis.probes import NEIGHBOURS
-from analysis.representations import Hears, Representation
-from analysis.structure import Ceiling, Score
-from analysis.table import Comparison, Entry
-from jaxvae import audio, dataset, effects, inference, losses
+from analysis import embed, umap_plot
+from analysis.metrics import reconstruction
+from analysis.metrics.probes import NEIGHBOURS
+from analysis.models import representations
+from analysis.models.baselines import PrincipalComponents
+from analysis.models.representations import Hears, Representation
+from analysis.renders import material
+from analysis.renders.material import Material, Renders, Sizes
+from analysis.sections import structure, table
+from analysis.sections.structure import Ceiling, Score
+from analysis.sections.table import Comparison, Entry
+from jaxvae import effects, inference
+from jaxvae.data import audio, dataset
 from jaxvae.effects import Effect
+from jaxvae.training import losses
 
 PROTOCOLS = {"random": "random settings", "fixed": "all settings at the middle"}
 WAYS = (1_024, 4_096)

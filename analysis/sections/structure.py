@@ -2,9 +2,9 @@
 
 Conventions
     Every function takes the features of one representation and what is known of the clips, and gives scores. A score
-    names its figure (see `analysis.table.FIGURES`) and the item that it is of: a protocol, an effect, a parameter as
-    mda/Delay/feedback, or a mean over parameters, those of each effect first, then over the effects: "all", and
-    where a ceiling is given (`analysis.ceiling`) "identifiable", those whose ceiling has an R² above 0.25.
+    names its figure (see `analysis.sections.table.FIGURES`) and the item that it is of: a protocol, an effect, a
+    parameter as mda/Delay/feedback, or a mean over parameters, those of each effect first, then over the effects:
+    "all", and where a ceiling is given (`analysis.ceiling`) "identifiable", those whose ceiling has an R² above 0.25.
     A figure that is a mean over clips keeps them, for its interval and for comparisons on the same clips.
 """
 
@@ -16,12 +16,12 @@ from jaxtyping import Bool, Float, Int
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 
-from analysis import audibility, calibration, paths, probes, retrieval
 from analysis.embed import Plan
-from analysis.probes import NEIGHBOURS, Labelled
-from jaxvae import losses
+from analysis.metrics import audibility, calibration, paths, probes, retrieval
+from analysis.metrics.probes import NEIGHBOURS, Labelled
 from jaxvae.effects import Effect
-from jaxvae.vae import Posterior
+from jaxvae.models.vae import Posterior
+from jaxvae.training import losses
 
 LEAST_CLIPS = 5  # of an effect, from which its settings are read: the folds of the penalty's choice
 IDENTIFIABLE = 0.25  # R² of the ceiling

@@ -11,9 +11,9 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from analysis import bootstrap
-from analysis.representations import Hears
-from analysis.structure import Score
+from analysis.metrics import bootstrap
+from analysis.models.representations import Hears
+from analysis.sections.structure import Score
 
 
 class Figure(NamedTuple):

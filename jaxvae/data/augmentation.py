@@ -11,7 +11,7 @@ import scipy.fft
 import soxr
 from jaxtyping import Float32, Int16
 
-from jaxvae import audio
+from jaxvae.data import audio
 
 MOST_SPEED = 1.35
 """Recordings are played at 1 / MOST_SPEED to MOST_SPEED times their speed."""

@@ -24,11 +24,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64
 
-from jaxvae import audio, effects, variation
+from jaxvae import effects
 from jaxvae.config import BLOCK_CLIPS, Experiment
+from jaxvae.data import audio, augmentation
+from jaxvae.data.augmentation import Variation
+from jaxvae.data.recordings import SPLITS, Recording
 from jaxvae.effects import Effect
-from jaxvae.recordings import SPLITS, Recording
-from jaxvae.variation import Variation
 
 WET_PEAK_DBFS = -1.0
 CROP_SILENT_DBFS = -40.0
@@ -79,7 +80,7 @@ def _faded_crop(
     samples, rate = experiment.audio.clip_samples, experiment.audio.sample_rate
     recorded = np.asarray(prepared[start : start + played.samples(samples)])
     return audio.fade(
-        variation.apply(recorded, played, samples, rate),
+        augmentation.apply(recorded, played, samples, rate),
         round(experiment.data.fade_ms / 1_000 * experiment.audio.sample_rate),
     )
 
@@ -198,7 +199,7 @@ def _draw_crop(
     for silent in range(_ATTEMPTS):
         index = indices[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
         samples, length = experiment.audio.clip_samples, members[index].length
-        played = variation.draw(generator, samples, length) if vary else Variation()
+        played = augmentation.draw(generator, samples, length) if vary else Variation()
         start = members[index].start + int(generator.integers(length - played.samples(samples) + 1))
         if audio.peak_dbfs(_faded_crop(prepared, start, played, experiment)) >= CROP_SILENT_DBFS:
             return index, start, played, silent

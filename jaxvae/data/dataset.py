@@ -4,7 +4,7 @@ Conventions
     A data set is a folder named after its identity: a hash of the config, the effects' tables and the content of the
     recordings, so an equal identity means equal data, wherever the files are. In it lie `recordings.npy`,
     `manifest.json` (written after it) and shards: `<split>-<number>.npy` (clip, sample) int16 and beside it, written
-    after it, `.npz` with what each clip is made of (`jaxvae.clips.Recipe`).
+    after it, `.npz` with what each clip is made of (`jaxvae.data.clips.Recipe`).
     A shard depends on nothing but the config and its number: a killed render continues, and several processes or the
     workers of a cluster may share the work.
 """
@@ -25,14 +25,15 @@ import numpy as np
 from jaxtyping import Float32, Int, Int16, Int32, Int64
 from tqdm import tqdm
 
-from jaxvae import audio, clips, effects, recordings
-from jaxvae.clips import REASONS, SILENT_DBFS, WET_PEAK_DBFS, Recipe, RenderError
-from jaxvae.cluster import spread
+from jaxvae import effects
 from jaxvae.config import BLOCK_CLIPS, Experiment
+from jaxvae.data import audio, clips, recordings
+from jaxvae.data.augmentation import Variation
+from jaxvae.data.clips import REASONS, SILENT_DBFS, WET_PEAK_DBFS, Recipe, RenderError
+from jaxvae.data.cluster import spread
+from jaxvae.data.recordings import SPLITS, Recording, Skipped
+from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect
-from jaxvae.folder import Folder
-from jaxvae.recordings import SPLITS, Recording, Skipped
-from jaxvae.variation import Variation
 
 __all__ = [
     "REASONS",
@@ -58,7 +59,7 @@ _AHEAD = 2  # batches prefetched
 
 
 class Batch(NamedTuple):
-    """Clips of one training step, in whole blocks (see `jaxvae.clips`)."""
+    """Clips of one training step, in whole blocks (see `jaxvae.data.clips`)."""
 
     wet: Int16[np.ndarray, "batch sample"]
     dry: Int16[np.ndarray, "content sample"]
@@ -205,7 +206,7 @@ def render(
 
     Part (i, n) of the shards is rendered by this process, where others render the rest; two may safely do the same.
     Threads render (`workers` of them, one for each core if not given), or the workers of a cluster (see
-    `jaxvae.cluster.spread`), each a shard at a time with one thread (or `workers`). The files are the same.
+    `jaxvae.data.cluster.spread`), each a shard at a time with one thread (or `workers`). The files are the same.
 
     Raises:
         AudioError: a folder or its recordings cannot be used.

@@ -22,11 +22,13 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
-from jaxvae import dataset, population, spectrogram
+from jaxvae import spectrogram
 from jaxvae.config import Experiment
-from jaxvae.dataset import Split
-from jaxvae.folder import Folder
+from jaxvae.data import dataset
+from jaxvae.data.dataset import Split
+from jaxvae.data.storage import Folder
 from jaxvae.spectrogram import Statistics
+from jaxvae.training import population
 
 SPECTROGRAM_BYTES = 2 * 2**30
 _CHUNK_CLIPS = 64
@@ -47,7 +49,7 @@ class Pool(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """What a training step sees of a batch, in whole blocks (see `jaxvae.clips`)."""
+    """What a training step sees of a batch, in whole blocks (see `jaxvae.data.clips`)."""
 
     wet: Float[Array, "batch bin frame"]
     dry: Float[Array, "batch bin frame"]

@@ -24,13 +24,13 @@ import numpy as np
 from jaxtyping import Float, Int16
 from tqdm import tqdm
 
-from jaxvae import audio
-from jaxvae.audio import AudioError
+from jaxvae.data import audio
+from jaxvae.data.audio import AudioError
 
 SPLITS = ("train", "validation", "test")
 SILENT_DBFS = -60.0
 """A file whose peak is lower is left out."""
-BUNDLED = Path(__file__).parent / "bundled_audio"
+BUNDLED = Path(__file__).parents[1] / "bundled_audio"
 _PEAK_DBFS = -0.1
 _JOIN_MS = 5.0
 _HEADER_BYTES = 128  # of a one-dimensional .npy file

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvae.backbones import extend, latent_major, patches
 from jaxvae.config import Model
+from jaxvae.models.backbones import extend, latent_major, patches
 
 _BANDS, _FRAMES = 4, 2  # of a patch, the convolutions' pixel
 _STRIDES = ((2, 2), (2, 1), (2, 1))

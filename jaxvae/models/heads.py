@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, ArrayLike, Float
 
-from jaxvae.backbones import FromLatent
+from jaxvae.models.backbones import FromLatent
 
 BINS = 20
 _HIDDEN = 256

@@ -21,10 +21,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from jaxvae import backbones
 from jaxvae.config import BLOCK_CLIPS, Model
-from jaxvae.effect_encoder import EffectEncoder
-from jaxvae.heads import Heads, Reading
+from jaxvae.models import backbones
+from jaxvae.models.effect_encoder import EffectEncoder
+from jaxvae.models.heads import Heads, Reading
 
 
 class Posterior(NamedTuple):

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from jaxvae.heads import BINS, Reading
-from jaxvae.vae import Posterior
+from jaxvae.models.heads import BINS, Reading
+from jaxvae.models.vae import Posterior
 
 
 def mean_squared(
@@ -67,8 +67,8 @@ def settings_nll(
 def contrastive(mean: Float[Array, "batch latent"], temperature: ArrayLike) -> Float[Array, "batch"]:
     """InfoNCE in nats: which clip of the batch has the same setting (van den Oord et al. 2018, eq. 4, on cosines).
 
-    Of blocks of four (see `jaxvae.vae`): the right one is the other content at the same setting; among the wrong ones
-    is the same content at the other setting, the hardest to tell from content alone.
+    Of blocks of four (see `jaxvae.models.vae`): the right one is the other content at the same setting; among the wrong
+    ones is the same content at the other setting, the hardest to tell from content alone.
     """
     batch = len(mean)
     unit = mean / jnp.sqrt(jnp.sum(mean**2, axis=1, keepdims=True) + 1e-6)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxvae import config, schedules
+from jaxvae import config
+from jaxvae.training import schedules
 
 
 class Hyperparams(NamedTuple):

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxvae import config
 from jaxvae.config import BLOCK_CLIPS, Execution, Experiment
-from jaxvae.optimizer import NUMBERS
+from jaxvae.training.optimizer import NUMBERS
 
 MEMBERS = PartitionSpec("population")
 SHARED = PartitionSpec()

@@ -18,19 +18,21 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Bool, Float, UInt8
 
-from jaxvae import config, dataset, losses, population, spectrogram, train_state
-from jaxvae.audio import to_float
-from jaxvae.checkpoints import CheckpointError, Checkpoints
+from jaxvae import config, spectrogram
 from jaxvae.config import BLOCK_CLIPS, Experiment
-from jaxvae.feed import Feed, Pool
-from jaxvae.optimizer import Hyperparams, hyperparams
+from jaxvae.data import dataset
+from jaxvae.data.audio import to_float
+from jaxvae.data.input_pipeline import Feed, Pool
+from jaxvae.models.vae import VAE, Draws, draw
 from jaxvae.spectrogram import Statistics
-from jaxvae.summaries import Summaries
 from jaxvae.sweep import Value
-from jaxvae.train_state import TrainState, Weights
-from jaxvae.vae import VAE, Draws, draw
-from jaxvae.vae_steps import Metrics, eval_step, reconstruct, train_steps
-from jaxvae.workdir import Group
+from jaxvae.training import losses, population, train_state
+from jaxvae.training.checkpoints import CheckpointError, Checkpoints
+from jaxvae.training.optimizer import Hyperparams, hyperparams
+from jaxvae.training.run_folder import Group
+from jaxvae.training.summaries import Summaries
+from jaxvae.training.train_state import TrainState, Weights
+from jaxvae.training.vae_steps import Metrics, eval_step, reconstruct, train_steps
 
 CRITERION = "val/criterion"
 """Figure by which the best weights are chosen: nats of what is read, in every mode trained, or else the -ELBO."""

@@ -8,9 +8,10 @@ member_000/              TensorBoard logs of one member of a sweep
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxvae import config, population
-from jaxvae.checkpoints import CheckpointError, Checkpoints
+from jaxvae import config
 from jaxvae.config import Experiment
+from jaxvae.training import population
+from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 
 
 class Group(NamedTuple):

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxvae.optimizer import Hyperparams, make_optimizer
-from jaxvae.vae import VAE, still
+from jaxvae.models.vae import VAE, still
+from jaxvae.training.optimizer import Hyperparams, make_optimizer
 
 RUN_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for `create`: it runs once, so a short compilation is worth more than a fast program."""

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from jaxvae import config, losses
-from jaxvae.feed import Examples
-from jaxvae.optimizer import Hyperparams, beta, learning_rate, make_optimizer
-from jaxvae.train_state import TrainState, Weights
-from jaxvae.vae import VAE, Draws, choose, draw, latent_mask, still
+from jaxvae import config
+from jaxvae.data.input_pipeline import Examples
+from jaxvae.models.vae import VAE, Draws, choose, draw, latent_mask, still
+from jaxvae.training import losses
+from jaxvae.training.optimizer import Hyperparams, beta, learning_rate, make_optimizer
+from jaxvae.training.train_state import TrainState, Weights
 
 Metrics = dict[str, Any]
 

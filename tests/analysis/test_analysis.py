@@ -17,24 +17,16 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from analysis import (
-    baselines,
-    curves,
-    effect_map,
-    embed,
-    figure,
-    interpolate,
-    members,
-    pair_plot,
-    report,
-    scoreboard,
-    umap_plot,
-)
-from analysis.material import Sizes
-from jaxvae import audio, config, dataset, effects, inference, spectrogram, train_state
-from jaxvae.optimizer import hyperparams
-from jaxvae.summaries import Summaries
-from jaxvae.vae import VAE
+from analysis import embed, interpolate, pair_plot, report, scoreboard, umap_plot
+from analysis.models import baselines, members
+from analysis.pictures import curves, effect_map, style
+from analysis.renders.material import Sizes
+from jaxvae import config, effects, inference, spectrogram
+from jaxvae.data import audio, dataset
+from jaxvae.models.vae import VAE
+from jaxvae.training import train_state
+from jaxvae.training.optimizer import hyperparams
+from jaxvae.training.summaries import Summaries
 
 real_umap = umap_plot.fit
 SIZES = Sizes(fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=128)
@@ -87,7 +79,7 @@ def drawn(encoder, data, quick_map):
 
 
 def pixels(drawing):
-    image = Image.open(io.BytesIO(figure.png(drawing)))
+    image = Image.open(io.BytesIO(style.png(drawing)))
     return np.asarray(image.convert("RGB"))
 
 
@@ -315,7 +307,7 @@ def test_pictures_are_sharp_and_leave_no_setting_behind(drawn, tmp_path):
         edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
         assert (edge == 255).all(), "something is cut at the edge"
     assert dict(matplotlib.rcParams) == before
-    figure.save(interpolate.draw_joint({"one": drawn}), tmp_path / "joint.png")
+    style.save(interpolate.draw_joint({"one": drawn}), tmp_path / "joint.png")
     with Image.open(tmp_path / "joint.png") as image:
         assert image.info["dpi"][0] == pytest.approx(160, abs=1)
 
@@ -336,7 +328,7 @@ def test_map_figure_reads_a_parameter_that_orders_the_map(drawn):
 
 def test_colours_of_the_plane_are_different_even_without_red_and_green():
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0.5]], float)
-    colours = figure.plane_colours(corners)
+    colours = style.plane_colours(corners)
     assert ((colours >= 0) & (colours <= 1)).all()
     luminance = colours @ [0.2126, 0.7152, 0.0722]
     blue_yellow = colours[:, 2] - colours[:, :2].mean(axis=1)
@@ -345,7 +337,7 @@ def test_colours_of_the_plane_are_different_even_without_red_and_green():
 
 
 def test_effects_have_styles_of_their_own():
-    styles = {tuple(figure.effect_style(index).values()) for index in range(50)}
+    styles = {tuple(style.effect_style(index).values()) for index in range(50)}
     assert len(styles) == 50
 
 

@@ -8,7 +8,8 @@ import pytest
 import scipy.signal
 
 from analysis import ceiling
-from jaxvae import audio, config, dataset, effects, inference
+from jaxvae import config, effects, inference
+from jaxvae.data import audio, dataset
 from jaxvae.effects import Effect, Parameter
 
 RATE = 24_000

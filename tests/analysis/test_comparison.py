@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from analysis import board, comparison, scoreboard, sweep_structure, umap_plot
-from analysis.material import Sizes
-from analysis.table import FIGURES, Entries, number
-from jaxvae import config, dataset, inference, population, workdir
+from analysis import comparison, scoreboard, sweep_structure, umap_plot
+from analysis.renders.material import Sizes
+from analysis.sections import board
+from analysis.sections.table import FIGURES, Entries, number
+from jaxvae import config, inference
+from jaxvae.data import dataset
 from jaxvae.sweep import listed
+from jaxvae.training import population, run_folder
 
 SIZES = Sizes(
     fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, map_clips=8, components=8
@@ -64,7 +67,7 @@ def test_names_of_members_make_no_groups_and_no_other_training(tiny, tmp_path):
     changes = [{"name": "one"}, {"name": "two", "objective.swap": 0.0}, {"name": "three", "model.width": 2}]
     experiment = dataclasses.replace(tiny, sweep=listed(changes))
     assert population.groups(config.members(experiment)) == [[0, 1], [2]]
-    assert [member.name for group in workdir.groups(experiment, tmp_path) for member in group.members] == [
+    assert [member.name for group in run_folder.groups(experiment, tmp_path) for member in group.members] == [
         "one",
         "two",
         "three",
@@ -76,7 +79,7 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
 ):
     out = tmp_path / "table.md"
     out.write_text("# What was found\n\nWords.\n\n---\nan older table\n")
-    members = [member.experiment for member in workdir.read(swept).values()]
+    members = [member.experiment for member in run_folder.read(swept).values()]
     monkeypatch.setattr(config, "load", lambda path: path)
     monkeypatch.setattr(config, "members", lambda path: members)
     options = comparison.Options((swept,), out, config=Path("configs/sweep.py"), sizes=SIZES)

@@ -11,13 +11,17 @@ import pytest
 import soundfile
 from sklearn.decomposition import PCA
 
-from analysis import board, command_line, embed, material, representations, scoreboard, structure, table, umap_plot
-from analysis.material import Sizes
-from analysis.probes import Labelled
-from analysis.structure import Score
-from analysis.table import Comparison, Entries, Entry
-from jaxvae import audio, dataset, effects, inference
-from jaxvae.vae import Posterior
+from analysis import command_line, embed, scoreboard, umap_plot
+from analysis.metrics.probes import Labelled
+from analysis.models import representations
+from analysis.renders import material
+from analysis.renders.material import Sizes
+from analysis.sections import board, structure, table
+from analysis.sections.structure import Score
+from analysis.sections.table import Comparison, Entries, Entry
+from jaxvae import effects, inference
+from jaxvae.data import audio, dataset
+from jaxvae.models.vae import Posterior
 
 SIZES = Sizes(fit_clips=16, pairs=32, gallery=40, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=8)
 KINDS = [effects.get("pedalboard/Distortion"), effects.get("pedalboard/Delay")]

@@ -19,12 +19,14 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
-import jaxvae.workdir
-from analysis import command_line, curves, embed, figure, members, sweep_figures, sweep_table
-from analysis.sweep_figures import Row
+from analysis import command_line, embed, sweep_table
+from analysis.models import members
+from analysis.pictures import curves, style, sweeps
+from analysis.pictures.sweeps import Row
 from jaxvae import config
-from jaxvae.checkpoints import CheckpointError
-from jaxvae.summaries import Summaries
+from jaxvae.training import run_folder
+from jaxvae.training.checkpoints import CheckpointError
+from jaxvae.training.summaries import Summaries
 
 
 def made(sizes=(32, 64, 128, 256), betas=(0.3, 3.0), seeds=3, diverged=()):
@@ -59,7 +61,7 @@ def test_swept_fields_are_those_that_differ_with_the_seed_last(tiny):
 
 
 def test_members_are_chosen_by_index_or_all_or_the_best(swept):
-    found = jaxvae.workdir.read(swept)
+    found = run_folder.read(swept)
     (best,) = members.load(swept)
     assert found[best.index].best == min(member.best for member in found.values())
     every = members.load(swept, ("all",))
@@ -169,8 +171,8 @@ def test_csv_keeps_every_digit_and_leaves_unknown_cells_empty():
 
 def member(tiny, best_step=10, diverged=False, **train):
     experiment = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, **train))
-    folder = jaxvae.workdir.Path("run/group_0")
-    return jaxvae.workdir.Member(experiment, folder, 0, 1.0, best_step, diverged, 7, folder.with_name("member_000"))
+    folder = run_folder.Path("run/group_0")
+    return run_folder.Member(experiment, folder, 0, 1.0, best_step, diverged, 7, folder.with_name("member_000"))
 
 
 def test_status_says_how_far_a_member_came(tiny):
@@ -191,7 +193,7 @@ def test_pareto_front_is_what_no_other_point_dominates():
     rng = np.random.default_rng(0)
     for _ in range(20):
         error, score = rng.integers(0, 8, (2, 40)).astype(float)  # with ties and equal points
-        front = sweep_figures.pareto_front(error, score)
+        front = sweeps.pareto_front(error, score)
         for point in range(40):
             dominated = any(
                 error[other] <= error[point]
@@ -204,7 +206,7 @@ def test_pareto_front_is_what_no_other_point_dominates():
 
 def test_an_ablation_joins_the_means_over_seeds_for_each_value_of_another_field():
     rows = made(diverged=(0,))
-    drawing = sweep_figures.draw_ablation(rows, [Row("PCA-9", {}, "", 0, {"r2": 0.5})], "model.latent_dim", "dB")
+    drawing = sweeps.draw_ablation(rows, [Row("PCA-9", {}, "", 0, {"r2": 0.5})], "model.latent_dim", "dB")
     axes = {axes.get_title(): axes for axes in drawing.axes}
     assert list(axes) == ["effect accuracy", "settings R²", "test error (dB)", "−ELBO (nats)"]
     elbo, r2 = axes["−ELBO (nats)"], axes["settings R²"]
@@ -218,8 +220,8 @@ def test_an_ablation_joins_the_means_over_seeds_for_each_value_of_another_field(
 
 
 def test_an_axis_is_logarithmic_over_a_decade_of_positive_values():
-    assert sweep_figures.log_scale([32, 64, 256]) and sweep_figures.log_scale([1e-4, 1e-2])
-    assert not sweep_figures.log_scale([0.0, 10.0]) and not sweep_figures.log_scale([1.0, 2.0])
+    assert sweeps.log_scale([32, 64, 256]) and sweeps.log_scale([1e-4, 1e-2])
+    assert not sweeps.log_scale([0.0, 10.0]) and not sweeps.log_scale([1.0, 2.0])
 
 
 @pytest.mark.parametrize(
@@ -227,12 +229,12 @@ def test_an_axis_is_logarithmic_over_a_decade_of_positive_values():
 )
 def test_members_are_told_apart_by_colours_that_a_legend_or_a_scale_explains(values):
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
-    key = sweep_figures.Key("field", values)
+    key = sweeps.Key("field", values)
     colours = [np.array(matplotlib.colors.to_rgb(key.colour(value))) for value in values]
     assert len({tuple(colour) for colour in colours}) == len(values)
-    if sweep_figures.numeric(values):  # from dark to light, which colour-blind readers see
+    if sweeps.numeric(values):  # from dark to light, which colour-blind readers see
         assert (np.diff([colour @ [0.2126, 0.7152, 0.0722] for colour in colours]) > 0).all()
-    with figure.new_grid(1, 1, 3, 3) as (drawing, axes):
+    with style.new_grid(1, 1, 3, 3) as (drawing, axes):
         key.explain(drawing, axes)
     if len(values) > 8:
         assert drawing.axes[1].get_ylabel() == "field"
@@ -247,10 +249,10 @@ def test_members_are_told_apart_by_colours_that_a_legend_or_a_scale_explains(val
 def table(swept, tmp_path_factory):
     """Folder of the table of the trained sweep, of which members 1 and 3 are said to have diverged."""
     out = tmp_path_factory.mktemp("table")
-    found = jaxvae.workdir.read(swept)
+    found = run_folder.read(swept)
     found |= {index: found[index]._replace(diverged=True) for index in (1, 3)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxvae.workdir, "read", lambda run: dict(found))
+        patch.setattr(run_folder, "read", lambda run: dict(found))
         sweep_table.main(sweep_table.Options(swept, out, train_clips=8, test_clips=8))
     return out
 
@@ -258,7 +260,7 @@ def table(swept, tmp_path_factory):
 def test_the_table_of_a_trained_sweep_has_every_member_and_baseline(table, swept):
     rows = {row["member"]: row for row in csv.DictReader(io.StringIO((table / "sweep_table.csv").read_text()))}
     assert list(rows)[2:] == ["1", "3", "PCA-12", "fresh weights", "MFCC statistics", "constant"]
-    found = jaxvae.workdir.read(swept)
+    found = run_folder.read(swept)
     for index, one in found.items():
         row = rows[str(index)]
         assert int(row["model.latent_dim"]) == one.experiment.model.latent_dim
@@ -289,7 +291,7 @@ def test_the_page_of_a_sweep_stands_alone(table):
 def test_members_of_a_group_without_checkpoint_are_told_from_their_logs(swept, tmp_path):
     shutil.copytree(swept, tmp_path / "run")
     log = Summaries(tmp_path / "run" / "member_004")
-    experiment = jaxvae.workdir.read(swept)[0].experiment
+    experiment = run_folder.read(swept)[0].experiment
     log.text(0, "config", f"```json\n{json.dumps(config.to_dict(experiment))}\n```")
     log.close()
     rows, _ = sweep_table.read(tmp_path / "run")
@@ -310,7 +312,7 @@ def test_the_embedding_of_a_member_is_its_own(swept, tmp_path):
         embed.main(embed.Options(swept, tmp_path / "member.npz", clips=2, effects=("pedalboard/Delay",), member=member))
         written = embed.Embedding.load(tmp_path / "member.npz")
         assert written.mean.shape == (2, latents)
-        assert written.experiment == jaxvae.workdir.read(swept)[member].experiment
+        assert written.experiment == run_folder.read(swept)[member].experiment
 
 
 def test_tensorboard_shows_each_members_swept_values_and_validation(swept):
@@ -326,7 +328,7 @@ def test_tensorboard_shows_each_members_swept_values_and_validation(swept):
         ],
     )
     table = Handler(RequestContext(), Context(TBContext(data_provider=provider)), "", request).run()
-    found = jaxvae.workdir.read(swept)
+    found = run_folder.read(swept)
     rows = {group.sessions[0].name: group for group in table.session_groups}
     assert sorted(rows) == [f"member_{index:03d}" for index in found]
     for index, one in found.items():

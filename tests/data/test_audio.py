@@ -9,8 +9,8 @@ import soundfile
 from scipy import signal
 
 import jaxvae
-from jaxvae import audio
-from jaxvae.audio import AudioError
+from jaxvae.data import audio
+from jaxvae.data.audio import AudioError
 
 BUNDLED = Path(jaxvae.__file__).parent / "bundled_audio"
 RATE = 24_000

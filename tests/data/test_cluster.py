@@ -17,8 +17,9 @@ import pytest
 import soundfile
 
 from analysis import embed
-from jaxvae import cluster, config, dataset, inference
-from jaxvae.audio import AudioError
+from jaxvae import config, inference
+from jaxvae.data import cluster, dataset
+from jaxvae.data.audio import AudioError
 
 RATE, CLIP = 8_000, 2_048
 
@@ -219,5 +220,5 @@ def test_without_dask_the_extra_is_named(monkeypatch):
 
 
 def test_dask_is_imported_only_for_a_cluster():
-    code = "import sys, jaxvae.dataset; sys.exit('distributed' in sys.modules)"
+    code = "import sys, jaxvae.data.dataset; sys.exit('distributed' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from jaxvae import audio, clips, config, dataset, effects
-from jaxvae.audio import AudioError
-from jaxvae.dataset import REASONS, RenderError
+from jaxvae import config, effects
+from jaxvae.data import audio, clips, dataset
+from jaxvae.data.audio import AudioError
+from jaxvae.data.dataset import REASONS, RenderError
+from jaxvae.data.recordings import SPLITS
 from jaxvae.effects import Effect, Parameter
-from jaxvae.recordings import SPLITS
 
 RATE, CLIP = 8_000, 2_048
 
@@ -510,7 +511,8 @@ def test_parts_together_are_the_whole(tmp_path, folder, small_shards):
 
 SLOW_RENDER = """
 import json, sys, time
-from jaxvae import config, dataset, effects
+from jaxvae import config, effects
+from jaxvae.data import dataset
 render_many = effects.render_many
 def slowly(*arguments):
     time.sleep(0.03)

@@ -6,8 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvae import audio, config, dataset, feed, population, spectrogram
-from jaxvae.feed import Feed
+from jaxvae import config, spectrogram
+from jaxvae.data import audio, dataset, input_pipeline
+from jaxvae.data.input_pipeline import Feed
+from jaxvae.training import population
 
 MESH = population.make_mesh(1, 4, config.Execution(devices=1))
 
@@ -41,7 +43,7 @@ def _seen(source):
 
 def test_all_three_ways_deliver_the_same_examples(split, statistics, tiny, monkeypatch):
     kept = Feed(split, tiny, statistics, MESH)
-    monkeypatch.setattr(feed, "SPECTROGRAM_BYTES", 0)
+    monkeypatch.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
     streamed = Feed(split, tiny, statistics, MESH)
     of_audio = 3 * split.clips * tiny.audio.clip_samples
     monkeypatch.setattr(dataset, "resident", lambda size, devices: size == of_audio)
@@ -54,14 +56,14 @@ def test_all_three_ways_deliver_the_same_examples(split, statistics, tiny, monke
 
 
 def test_spectrograms_are_kept_where_the_memory_of_the_device_is_known_to_suffice(split, statistics, tiny, monkeypatch):
-    monkeypatch.setattr(feed, "SPECTROGRAM_BYTES", 0)
+    monkeypatch.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
     monkeypatch.setattr(dataset, "resident", lambda size, devices: size == 3 * split.clips * tiny.bins * tiny.frames)
     assert Feed(split, tiny, statistics, MESH).pool.wet.dtype == np.float16
 
 
 @pytest.mark.parametrize("chunk", [5, 7, 24, 64])
 def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistics, tiny, monkeypatch, chunk):
-    monkeypatch.setattr(feed, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
+    monkeypatch.setattr(input_pipeline, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
     source = Feed(split, tiny, statistics, MESH)
     chosen = np.array([20, 21, 22, 23, 0, 1, 2, 3])
     examples = source.examples(source.pool, source.batch(chosen))
@@ -95,6 +97,6 @@ def test_kept_spectrograms_are_used_again_unless_they_are_damaged_or_of_other_se
 
 
 def test_spectrograms_are_not_kept_where_there_is_no_room(split, statistics, tiny, monkeypatch):
-    monkeypatch.setattr("jaxvae.folder.Folder.free", lambda folder: 1_000)
+    monkeypatch.setattr("jaxvae.data.storage.Folder.free", lambda folder: 1_000)
     assert Feed(split, tiny, statistics, MESH).pool is not None
     assert not _kept(split)

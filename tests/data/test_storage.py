@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fsspec.registry import known_implementations
 
-from jaxvae import dataset
-from jaxvae.folder import Folder
-from jaxvae.recordings import SPLITS
+from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
+from jaxvae.data.storage import Folder
 
 
 @pytest.fixture(params=["path", "file", "memory"])

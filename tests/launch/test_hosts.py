@@ -14,10 +14,10 @@ import jax
 import numpy as np
 import pytest
 
-import jaxvae.workdir
 from jaxvae import config, inference
 from jaxvae.config import Execution
 from jaxvae.sweep import grid
+from jaxvae.training import run_folder
 from launch.hosts import Hosts
 from launch.train import train
 
@@ -25,9 +25,9 @@ from launch.train import train
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
-import jaxvae.workdir
+from jaxvae.training import run_folder
 from jaxvae import config, inference
-from jaxvae.run import Run
+from jaxvae.training.run import Run
 from launch import command_line, train
 experiment, workdir, *hosts = sys.argv[1:]
 advance = Run.advance
@@ -71,7 +71,7 @@ def _wait_for_step(hosts, workdir, step):
 
 def _weights(workdir):
     """Newest and best weights of all members: written by two hosts, or by one, and read on one device."""
-    members = jaxvae.workdir.read(workdir)
+    members = run_folder.read(workdir)
     newest = _steps(workdir)[-1]
     return [inference.load(workdir, step, index).weights for index in members for step in (None, newest)]
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvae.backbones import convolution, fold, transposed_convolution, unfold
 from jaxvae.config import Model
-from jaxvae.vae import VAE, still
+from jaxvae.models.backbones import convolution, fold, transposed_convolution, unfold
+from jaxvae.models.vae import VAE, still
 
 # Small programs run once: compiling them well takes longer than running them badly.
 quick_jit = functools.partial(

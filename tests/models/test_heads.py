@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxvae import losses
-from jaxvae.heads import BINS, Heads, Reading, probabilities
+from jaxvae.models.heads import BINS, Heads, Reading, probabilities
+from jaxvae.training import losses
 
 PARAMETERS, LATENT = (3, 1), 8
 

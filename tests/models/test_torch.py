@@ -9,9 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvae import losses
 from jaxvae.config import Model
-from jaxvae.vae import VAE, still
+from jaxvae.models.vae import VAE, still
+from jaxvae.training import losses
 
 pytestmark = pytest.mark.benchmark
 

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvae import vae
 from jaxvae.config import Model
-from jaxvae.vae import VAE, still
+from jaxvae.models import vae
+from jaxvae.models.vae import VAE, still
 
 BACKBONES = ("seed", "convolution", "patch", "filterbank")
 # Small programs run once: compiling them well takes longer than running them badly.

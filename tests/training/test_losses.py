@@ -8,9 +8,10 @@ import scipy.spatial
 import scipy.special
 import scipy.stats
 
-from jaxvae import dataset, losses
-from jaxvae.heads import BINS, Reading
-from jaxvae.vae import Posterior
+from jaxvae.data import dataset
+from jaxvae.models.heads import BINS, Reading
+from jaxvae.models.vae import Posterior
+from jaxvae.training import losses
 
 RNG = np.random.default_rng(0)
 EFFECT = jnp.array([0, 1, 2, 1])

@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvae import config, population, train_state, vae
+from jaxvae import config
 from jaxvae.config import Beta, Execution, Experiment, Model, Objective, Train
-from jaxvae.feed import Examples
-from jaxvae.optimizer import hyperparams
+from jaxvae.data.input_pipeline import Examples
+from jaxvae.models import vae
+from jaxvae.models.vae import VAE
 from jaxvae.sweep import listed
-from jaxvae.vae import VAE
-from jaxvae.vae_steps import train_steps
+from jaxvae.training import population, train_state
+from jaxvae.training.optimizer import hyperparams
+from jaxvae.training.vae_steps import train_steps
 
 BINS, FRAMES, BATCH = 32, 16, 8  # two blocks
 PARAMETERS = (3, 1)  # of two effects

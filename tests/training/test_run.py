@@ -20,10 +20,11 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxvae import config, effects, inference, population, workdir
-from jaxvae.checkpoints import CheckpointError, Checkpoints
-from jaxvae.run import Run, TrainingDiverged
+from jaxvae import config, effects, inference
 from jaxvae.sweep import grid, listed
+from jaxvae.training import population, run_folder
+from jaxvae.training.checkpoints import CheckpointError, Checkpoints
+from jaxvae.training.run import Run, TrainingDiverged
 from launch.train import train
 
 COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
@@ -33,7 +34,7 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from jaxvae import config
-from jaxvae.run import Run
+from jaxvae.training.run import Run
 from launch import train
 advance = Run.advance
 def slow(run, batch):  # a step that lasts long enough to be hit
@@ -137,7 +138,7 @@ def test_best_checkpoint_is_the_one_of_the_best_criterion(trained, tiny):
     np.testing.assert_allclose(scalars["val/criterion"], sum(read), rtol=1e-5)
     best = tiny.train.validate_every * (1 + int(np.argmin(scalars["val/criterion"])))
     assert int(inference.load(trained).weights.step) == best
-    assert next(iter(workdir.read(trained).values())).best == pytest.approx(scalars["val/criterion"].min())
+    assert next(iter(run_folder.read(trained).values())).best == pytest.approx(scalars["val/criterion"].min())
 
 
 def test_member_is_judged_by_what_it_trains_whatever_others_of_its_program_do(tiny, tmp_path):
@@ -210,7 +211,7 @@ def test_members_are_loaded_one_by_one_and_are_what_they_are_alone(tiny, swept, 
     assert train(alone, tmp_path) == 0
     expected, member = inference.load(tmp_path).weights, inference.load(swept, member=1).weights
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), member, expected)
-    members = workdir.read(swept)
+    members = run_folder.read(swept)
     assert [inference.load(swept, member=index).latent_dim for index in members] == [4, 4, 8, 8]
     best = min(members, key=lambda index: members[index].best)
     _assert_bitwise_equal(inference.load(swept).weights, inference.load(swept, member=best).weights)
@@ -234,7 +235,7 @@ def test_sweep_continues_on_another_number_of_devices(tiny, swept, tmp_path, exe
 def test_program_of_a_run_on_several_devices_has_no_collective(tiny, tmp_path):
     sweep = grid({"train.seed": range(4)})
     experiment = dataclasses.replace(tiny, sweep=sweep, execution=config.Execution(devices=4))
-    run = Run(workdir.groups(experiment, tmp_path)[0])
+    run = Run(run_folder.groups(experiment, tmp_path)[0])
     batches = population.place(next(run.batches()), run.mesh, jax.P(None, "data"))
     running = population.place(run.running, run.mesh, population.MEMBERS)
     program = run._advance.lower(run.state, run.hyperparams, running, run._train_feed.pool, batches).compile()
@@ -249,7 +250,7 @@ def test_members_that_diverge_are_reported_and_the_rest_finish(tiny, tmp_path, c
     printed = capsys.readouterr().out
     assert "member 1 (train.learning_rate 1000.0) diverged before step 10" in printed
     assert "member 0 (train.learning_rate 0.001) finished at step 10" in printed
-    members = workdir.read(tmp_path)
+    members = run_folder.read(tmp_path)
     assert [member.diverged for member in members.values()] == [False, True]
     assert members[0].step == 10 and members[1].step < 10
 
@@ -259,7 +260,7 @@ def test_groups_of_a_sweep_share_a_data_set_and_a_diverged_group_does_not_stop_t
     settings = dataclasses.replace(tiny.train, steps=5, warmup_steps=0)
     assert train(dataclasses.replace(tiny, train=settings, sweep=listed(changes)), tmp_path) == 0
     assert "tiny 1/2: the loss" in capsys.readouterr().out
-    assert list(workdir.read(tmp_path)) == [1]
+    assert list(run_folder.read(tmp_path)) == [1]
 
 
 def test_workdir_that_cannot_be_written_is_refused(tiny, tmp_path):
@@ -269,7 +270,7 @@ def test_workdir_that_cannot_be_written_is_refused(tiny, tmp_path):
 
 
 def test_checkpoint_of_another_format_is_refused(trained, monkeypatch):
-    monkeypatch.setattr("jaxvae.checkpoints.FORMAT", 4)
+    monkeypatch.setattr("jaxvae.training.checkpoints.FORMAT", 4)
     with pytest.raises(CheckpointError, match="has format 3; this version of jaxvae reads format 4"):
         inference.load(trained)
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxvae import schedules
+from jaxvae.training import schedules
 
 CYCLE = {"minimum": 0.1, "maximum": 0.9, "cycle_length": 40, "ramp_fraction": 0.5}
 

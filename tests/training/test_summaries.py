@@ -8,7 +8,7 @@ import soundfile
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxvae.summaries import Summaries
+from jaxvae.training.summaries import Summaries
 
 
 def _read(folder):

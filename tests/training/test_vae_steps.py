@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvae import losses, train_state, vae_steps
 from jaxvae.config import Beta, Experiment, Model, Objective, Train
-from jaxvae.feed import Examples
-from jaxvae.optimizer import hyperparams
-from jaxvae.vae import VAE, draw, still
+from jaxvae.data.input_pipeline import Examples
+from jaxvae.models.vae import VAE, draw, still
+from jaxvae.training import losses, train_state, vae_steps
+from jaxvae.training.optimizer import hyperparams
 
 BINS, FRAMES = 16, 8
 MODEL = VAE(Model(latent_dim=8, content_dim=4), parameters=(3, 1))

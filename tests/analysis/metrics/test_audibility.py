@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from analysis import audibility
+from analysis.metrics import audibility
 
 RATE = 8_000
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import calibration
+from analysis.metrics import calibration
 
 RNG = np.random.default_rng(0)
 UNIFORM = np.full((2_000, 32), 1 / 32, np.float32)

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis import bootstrap, probes
+from analysis.metrics import bootstrap, probes
 
 
 def made(clips, recordings, seed, signal, effects=3):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis import retrieval
+from analysis.metrics import retrieval
 
 RNG = np.random.default_rng(0)
 
