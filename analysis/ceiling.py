@@ -307,7 +307,7 @@ def measure(
     return figures
 
 
-def supervised(encoder: inference.Encoder, test: dataset.Split) -> dict[str, Any]:
+def supervised(encoder: inference.SpectrogramEncoder, test: dataset.Split) -> dict[str, Any]:
     """What the heads of a dry-aware network read of the clips of a split, ready for JSON.
 
     Raises:

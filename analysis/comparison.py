@@ -20,14 +20,16 @@ from analysis.renders.material import Sizes
 from analysis.sections import board
 from analysis.sections.board import Board
 from analysis.sections.table import FIGURES, Entries, Key, number
-from jaxvae import atomic_file, config, inference
+from jaxvae import atomic_file, config, config_file, fields, inference, sweep
 from jaxvae.data import dataset
 
 SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
 _HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
 
 
-def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inference.Encoder], dict[str, list[str]]]:
+def load(
+    runs: Sequence[Path], chosen: Sequence[Any]
+) -> tuple[dict[str, inference.SpectrogramEncoder], dict[str, list[str]]]:
     """Encoders by a name of their own, and the names of each row: of members that differ in their seed only.
 
     Raises:
@@ -74,10 +76,10 @@ def markdown(measured: Board, rows: Mapping[str, Sequence[str]], commands: Mappi
 
 def commands_of(trained: Mapping[str, config.Experiment], path: Path) -> dict[str, str]:
     """How to train each row: the command of the member of the config's sweep that it is, if it is one."""
-    swept, commands = config.members(config.load(path)), {}
+    swept, commands = sweep.members(config_file.load(path)), {}
     for label, experiment in trained.items():
         for member, other in enumerate(swept):
-            if not [line for line in config.differences(experiment, other) if not line.startswith(members.FREE)]:
+            if not [line for line in fields.differences(experiment, other) if not line.startswith(members.FREE)]:
                 commands[label] = f"python -m launch.train {path} --workdir runs/{path.stem}_{member} --member {member}"
     return commands
 

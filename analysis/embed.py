@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from analysis import command_line
 from analysis.metrics.probes import Labelled
-from jaxvae import atomic_file, config, effects, inference
+from jaxvae import atomic_file, config, effects, fields, inference
 from jaxvae.data import audio, clips, dataset
 from jaxvae.data.cluster import spread
 from jaxvae.data.storage import Folder
@@ -187,7 +187,7 @@ def blind(
     return lambda wet, dry: function(wet, sample_rate)
 
 
-def knowing(encoder: inference.Encoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def knowing(encoder: inference.SpectrogramEncoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The embedding by an encoder, dry-aware if it can be."""
     rate = encoder.experiment.audio.sample_rate
     return lambda wet, dry: encoder.embed(wet, rate, dry if encoder.dry_aware else None)
@@ -272,7 +272,7 @@ class Embedding:
             "effect_names": self.effect_names,
             "parameter_names": self.parameter_names,
             "split": self.split,
-            "experiment": config.to_dict(self.experiment),
+            "experiment": fields.to_dict(self.experiment),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file.write(path) as file:
@@ -293,7 +293,7 @@ class Embedding:
         )
 
 
-def embed(encoder: inference.Encoder, split: dataset.Split, split_name: str, plan: Plan) -> Embedding:
+def embed(encoder: inference.SpectrogramEncoder, split: dataset.Split, split_name: str, plan: Plan) -> Embedding:
     """Posteriors of everything in the plan that can be heard."""
     representations = {"posterior": functools.partial(_posterior, encoder)}
     plan, features = represent(plan, split, encoder.experiment.audio.sample_rate, representations)
@@ -309,7 +309,7 @@ class Source(NamedTuple):
 
 
 def embed_on(
-    cluster: str, source: Source, encoder: inference.Encoder, data: dataset.Dataset, split: str, plan: Plan
+    cluster: str, source: Source, encoder: inference.SpectrogramEncoder, data: dataset.Dataset, split: str, plan: Plan
 ) -> Embedding:
     """`embed` by the workers of a cluster (`jaxvae.data.cluster.spread`), which load the encoder from its source."""
     source = source._replace(run=source.run.absolute())
@@ -331,19 +331,19 @@ def _embed_chunk(
 
 
 @functools.lru_cache(maxsize=1)
-def _load_once(source: Source, folder: Folder, split_name: str) -> tuple[inference.Encoder, dataset.Split]:
+def _load_once(source: Source, folder: Folder, split_name: str) -> tuple[inference.SpectrogramEncoder, dataset.Split]:
     encoder = inference.load(*source)
     return encoder, dataset.load(encoder.experiment, folder).split(split_name)
 
 
 def _posterior(
-    encoder: inference.Encoder, wet: Float[np.ndarray, "clip sample"], dry: Float[np.ndarray, "clip sample"]
+    encoder: inference.SpectrogramEncoder, wet: Float[np.ndarray, "clip sample"], dry: Float[np.ndarray, "clip sample"]
 ) -> np.ndarray:
     return np.concatenate(encoder.posterior(wet, encoder.experiment.audio.sample_rate), axis=1)
 
 
 def _embedding(
-    encoder: inference.Encoder, split: dataset.Split, split_name: str, plan: Plan, posterior: np.ndarray
+    encoder: inference.SpectrogramEncoder, split: dataset.Split, split_name: str, plan: Plan, posterior: np.ndarray
 ) -> Embedding:
     return Embedding(
         mean=posterior[:, : encoder.latent_dim],

@@ -33,7 +33,7 @@ from analysis.pictures import curves, effect_map, style
 from analysis.renders.material import Sizes
 from analysis.sections import board, table
 from analysis.sections.board import Board
-from jaxvae import atomic_file, config, effects, inference, spectrogram
+from jaxvae import atomic_file, config, config_file, effects, fields, inference, spectrogram
 from jaxvae.data import audio, dataset
 
 _MAP_SETTINGS = 240
@@ -59,9 +59,9 @@ def commands(run: Path, experiment: config.Experiment, member: int | None = None
     source = Path(configs.__file__).with_name(f"{experiment.name}.py")
     train = f"python -m launch.train CONFIG --workdir {shlex.quote(str(run))}"
     if source.is_file():
-        base = config.load(source)
+        base = config_file.load(source)
         in_config = {"sweep.members"} | {path for changes in base.sweep.members for path, _ in changes}
-        changed = [line.split(": ", 1)[0] for line in config.differences(base, experiment)]
+        changed = [line.split(": ", 1)[0] for line in fields.differences(base, experiment)]
         values = {name: _field(experiment, name) for name in changed if name not in in_config}
         train = train.replace("CONFIG", f"configs/{source.name}") + "".join(
             f" --{name.replace('_', '-')} {shlex.join(map(str, value if isinstance(value, tuple) else [value]))}"
@@ -95,7 +95,7 @@ def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
 
 
 def _examples(
-    encoder: inference.Encoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
+    encoder: inference.SpectrogramEncoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
 ) -> tuple[Figure, list[dict[str, str]]]:
     """One test clip of each effect: its spectrogram and reconstructions, and how it sounds."""
     experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
@@ -197,7 +197,7 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             experiment=experiment,
             data=data,
             kinds=kinds,
-            config=json.dumps(config.to_dict(experiment), indent=1),
+            config=json.dumps(fields.to_dict(experiment), indent=1),
             commands=commands(run, experiment, chosen.index if of_sweep else None),
             member=chosen.title if of_sweep else None,
             date=datetime.date.today().isoformat(),

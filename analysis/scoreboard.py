@@ -28,7 +28,7 @@ from analysis.sections import board, structure, table
 from analysis.sections.board import PROTOCOLS, Board
 from analysis.sections.structure import Ceiling
 from analysis.sections.table import FIGURES, Entries, Key, Table
-from jaxvae import atomic_file, config, effects, inference
+from jaxvae import atomic_file, effects, fields, inference
 from jaxvae.data import dataset, recordings
 
 OURS = "this model"
@@ -358,7 +358,7 @@ def as_text(measured: Board) -> str:
 # The command
 
 
-def unseen_split(encoder: inference.Encoder, data: dataset.Dataset, folders: Sequence[str]) -> dataset.Split:
+def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, folders: Sequence[str]) -> dataset.Split:
     """Clips of other recordings, as the test split of a data set of their own.
 
     Raises:
@@ -405,7 +405,7 @@ def read_ceiling(paths: Sequence[Path]) -> tuple[str | None, Ceiling]:
     return "; ".join(content["source"] for content in contents) or None, best
 
 
-def load(run: Path, member: int | None, compared: Sequence[Path]) -> dict[str, inference.Encoder]:
+def load(run: Path, member: int | None, compared: Sequence[Path]) -> dict[str, inference.SpectrogramEncoder]:
     """The model of a run and those of others by their names.
 
     Raises:
@@ -417,7 +417,7 @@ def load(run: Path, member: int | None, compared: Sequence[Path]) -> dict[str, i
     for path in compared:
         (other,) = members.load(path)
         values = [
-            {name: value for name, value in config.flat(one.experiment).items() if name.startswith(_SAME)}
+            {name: value for name, value in fields.flat(one.experiment).items() if name.startswith(_SAME)}
             for one in (chosen.encoder, other.encoder)
         ]
         different = [name for name in values[0] if values[0][name] != values[1][name]]

@@ -95,7 +95,7 @@ def status(member: Member, scalars: Scalars) -> str:
 
 
 def measure(
-    encoders: Mapping[str, inference.Encoder], best: str, clips: tuple[int, int], seed: int = 0
+    encoders: Mapping[str, inference.SpectrogramEncoder], best: str, clips: tuple[int, int], seed: int = 0
 ) -> tuple[dict[str, dict[str, float]], str]:
     """Structure and reconstruction of encoders and of baselines on the same unseen clips, and the error's unit.
 

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-from jaxvae import config
+from jaxvae import config_file
 from jaxvae.config import Experiment
 
 _Options = TypeVar("_Options")
@@ -28,7 +28,7 @@ def parse(
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = bool(arguments) and not arguments[0].startswith("-")
     try:
-        loaded = config.load(arguments[0]) if given else Experiment(name="unnamed")
+        loaded = config_file.load(arguments[0]) if given else Experiment(name="unnamed")
         line = dataclasses.make_dataclass(
             "CommandLine",
             [

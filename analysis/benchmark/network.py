@@ -25,8 +25,8 @@ from analysis.benchmark import torch_seed
 from jaxvae.config import Experiment, Model
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
-from jaxvae.training import train_state
-from jaxvae.training.optimizer import hyperparams
+from jaxvae.training import vae_steps
+from jaxvae.training.hyperparams import hyperparams
 from jaxvae.training.vae_steps import train_step
 
 TWIN = "seed in PyTorch"
@@ -45,7 +45,7 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
     """One training step of a backbone, as a function without arguments, and its number of parameters."""
     experiment = Experiment("benchmark", model=Model(backbone, content_dim=0))
     model, numbers = VAE(experiment.model), hyperparams(experiment)
-    state = train_state.create(numbers, model, bins, frames)
+    state = vae_steps.create(numbers, model, bins, frames)
     wet = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
     examples = Examples(wet, wet, jnp.zeros(batch_size, jnp.int32), jnp.zeros((batch_size, 1)))
     step = jax.jit(

@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from jaxvae import devices
 from jaxvae.config import Execution, Experiment, Model, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
-from jaxvae.training import population, train_state
-from jaxvae.training.optimizer import hyperparams
-from jaxvae.training.vae_steps import train_steps
+from jaxvae.training import population, train_state, vae_steps
+from jaxvae.training.hyperparams import hyperparams
 
 PARAMETERS = (4,) * 6  # of each effect that the heads read
 
@@ -59,15 +59,18 @@ class Row(NamedTuple):
 
 def make(experiment: Experiment, members: int, at_once: int, steps: int, batch_size: int) -> Row:
     """The compiled training steps of a population on one device."""
-    mesh = population.make_mesh(members, batch_size, Execution(devices=1))
+    mesh = devices.make_mesh(members, batch_size, Execution(devices=1))
     network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
     numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
     numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
-    numbers, running = population.place((numbers, np.ones(members, bool)), mesh, population.MEMBERS)
+    numbers, running = devices.place((numbers, np.ones(members, bool)), mesh, devices.MEMBERS)
     state = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)(numbers)
-    batches = population.place(_examples(experiment, steps, batch_size), mesh, population.SHARED)
-    function = functools.partial(train_steps, model=network, objective=experiment.objective)
+    batches = devices.place(_examples(experiment, steps, batch_size), mesh, devices.SHARED)
+    function = functools.partial(
+        train_state.take_steps,
+        functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
+    )
     jitted = jax.jit(population.over_members(function, mesh, at_once, mapped=3), donate_argnums=0)
     began = time.perf_counter()
     compiled = jitted.lower(state, numbers, running, batches).compile()
@@ -94,10 +97,15 @@ def _examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
 def operations(experiment: Experiment, batch_size: int) -> float:
     """Floating-point operations of one step of one model, as the compiler counts them."""
     network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
     numbers = hyperparams(experiment)
     batches = _examples(experiment, 1, batch_size)
-    step = jax.jit(functools.partial(train_steps, model=network, objective=experiment.objective))
+    step = jax.jit(
+        functools.partial(
+            train_state.take_steps,
+            functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
+        )
+    )
     lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), batches)
     return lowered.cost_analysis()["flops"]
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jaxvae import config, inference
+from jaxvae import fields, inference
 from jaxvae.config import Experiment
 from jaxvae.data import dataset
 from jaxvae.sweep import Value
@@ -26,19 +26,19 @@ class Chosen(NamedTuple):
     title: str
     logs: Path
     """Folder of its TensorBoard logs."""
-    encoder: inference.Encoder
+    encoder: inference.SpectrogramEncoder
 
 
 def swept(experiments: Sequence[Experiment]) -> tuple[str, ...]:
     """Paths of the fields in which experiments differ, the seed last."""
-    values = [config.flat(experiment) for experiment in experiments]
+    values = [fields.flat(experiment) for experiment in experiments]
     paths = [path for path in values[0] if not path.startswith(FREE) and len({str(v[path]) for v in values}) > 1]
     return tuple(sorted(paths, key=lambda path: path == SEED))
 
 
 def values(experiment: Experiment, fields: Sequence[str]) -> dict[str, Value]:
     """Values of some fields by their path."""
-    every = config.flat(experiment)
+    every = fields.flat(experiment)
     return {path: every[path] for path in fields}
 
 

@@ -48,7 +48,7 @@ class EffectMap:
 
 
 def fit(
-    encoder: inference.Encoder,
+    encoder: inference.SpectrogramEncoder,
     split: dataset.Split,
     kinds: Sequence[effects.Effect],
     clip: int,

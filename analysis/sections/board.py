@@ -106,7 +106,7 @@ class _Scores:
 
 
 def measure(
-    models: Mapping[str, inference.Encoder],
+    models: Mapping[str, inference.SpectrogramEncoder],
     train: dataset.Split,
     validation: dataset.Split,
     test: dataset.Split,
@@ -275,7 +275,7 @@ def _unseen(scores: _Scores, name: str, made: Material, seed: int) -> None:
 
 def _reconstruction(
     scores: _Scores,
-    models: Mapping[str, inference.Encoder],
+    models: Mapping[str, inference.SpectrogramEncoder],
     components: PrincipalComponents,
     test: dataset.Split,
     seed: int,

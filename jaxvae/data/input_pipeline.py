@@ -22,13 +22,12 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
-from jaxvae import spectrogram
+from jaxvae import devices, spectrogram
 from jaxvae.config import Experiment
 from jaxvae.data import dataset
 from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
 from jaxvae.spectrogram import Statistics
-from jaxvae.training import population
 
 SPECTROGRAM_BYTES = 2 * 2**30
 _CHUNK_CLIPS = 64
@@ -68,18 +67,18 @@ class Feed:
         """None when batches travel one by one."""
 
     def _pool(self) -> Pool | None:
-        split, experiment, devices = self._split, self._experiment, self._mesh.local_devices
+        split, experiment, local = self._split, self._experiment, self._mesh.local_devices
         contents = split.clips // 2
         size = 2 * (split.clips + contents)  # bytes of each pixel, and of each sample
         of_spectrograms, of_audio = size * experiment.bins * experiment.frames, size * experiment.audio.clip_samples
-        if of_spectrograms <= SPECTROGRAM_BYTES or dataset.resident(of_spectrograms, devices):
+        if of_spectrograms <= SPECTROGRAM_BYTES or dataset.resident(of_spectrograms, local):
             wet, dry = self._spectrograms()
-        elif dataset.resident(of_audio, devices):
+        elif dataset.resident(of_audio, local):
             audio = split.audio(np.arange(split.clips)), split.contents(np.arange(contents))
-            wet, dry = population.place(audio, self._mesh, population.SHARED)
+            wet, dry = devices.place(audio, self._mesh, devices.SHARED)
         else:
             return None
-        return Pool(wet, dry, *population.place((split.effect, split.normalized), self._mesh, population.SHARED))
+        return Pool(wet, dry, *devices.place((split.effect, split.normalized), self._mesh, devices.SHARED))
 
     def _spectrograms(self) -> tuple[jax.Array, jax.Array]:
         """Those of all clips and of all contents, kept in the data set's folder where it has room for them."""
@@ -89,7 +88,7 @@ class Feed:
         name = f"spectrograms-{self._split.name}-{digest}.npy"
         shape = (clips + clips // 2, self._experiment.bins, self._experiment.frames)
         if (kept := _read(folder, name, shape)) is not None:
-            return population.place((kept[:clips], kept[clips:]), self._mesh, population.SHARED)
+            return devices.place((kept[:clips], kept[clips:]), self._mesh, devices.SHARED)
         with tqdm(total=shape[0], unit="clip", desc="spectrograms") as bar:
             wet = self._all_spectrograms(self._split.audio, clips, bar)
             dry = self._all_spectrograms(self._split.contents, clips // 2, bar)
@@ -108,14 +107,14 @@ class Feed:
             return jax.lax.dynamic_update_slice_in_dim(pool, self._compute(audio).astype(pool.dtype), first, axis=0)
 
         shape = (clips, self._experiment.bins, self._experiment.frames)
-        shared = NamedSharding(self._mesh, population.SHARED)
+        shared = NamedSharding(self._mesh, devices.SHARED)
         pool = jax.jit(functools.partial(jnp.zeros, shape, jnp.float16), out_shardings=shared)()
         fill = jax.jit(fill, donate_argnums=0)
         chunk = min(_CHUNK_CLIPS, clips)
         for first in range(0, clips, chunk):
             start = min(first, clips - chunk)  # one shape: the last chunk begins within the one before
             audio = read(np.arange(start, start + chunk))
-            pool = fill(pool, *population.place((np.int32(start), audio), self._mesh, population.SHARED))
+            pool = fill(pool, *devices.place((np.int32(start), audio), self._mesh, devices.SHARED))
             bar.update(min(chunk, clips - first))
         return pool
 

@@ -21,11 +21,10 @@ from analysis import embed, interpolate, pair_plot, report, scoreboard, umap_plo
 from analysis.models import baselines, members
 from analysis.pictures import curves, effect_map, style
 from analysis.renders.material import Sizes
-from jaxvae import config, effects, inference, spectrogram
+from jaxvae import config, config_file, effects, inference, spectrogram
 from jaxvae.data import audio, dataset
 from jaxvae.models.vae import VAE
-from jaxvae.training import train_state
-from jaxvae.training.optimizer import hyperparams
+from jaxvae.training.hyperparams import hyperparams
 from jaxvae.training.summaries import Summaries
 
 real_umap = umap_plot.fit
@@ -43,11 +42,11 @@ def fresh(data):
     wet = data.split("train").audio(np.arange(24))
     statistics = spectrogram.statistics([wet], data.experiment.audio, data.experiment.spectrogram)
     model, experiment = VAE(data.experiment.model), data.experiment
-    create = jax.jit(functools.partial(train_state.create, model=model, bins=experiment.bins, frames=experiment.frames))
+    create = jax.jit(functools.partial(vae_steps.create, model=model, bins=experiment.bins, frames=experiment.frames))
 
     def make(seed):
         state = create(hyperparams(experiment)._replace(seed=jax.numpy.asarray(seed)))
-        return inference.Encoder(experiment, statistics, state.weights)
+        return inference.SpectrogramEncoder(experiment, statistics, state.weights)
 
     return make
 
@@ -471,7 +470,7 @@ def test_the_page_shows_every_row_and_section(page):
 
 
 def test_commands_repeat_the_overrides_of_a_config(tmp_path):
-    demo = config.load(report.Path(report.configs.__file__).with_name("demo.py"))
+    demo = config_file.load(report.Path(report.configs.__file__).with_name("demo.py"))
     changed = dataclasses.replace(
         demo,
         model=dataclasses.replace(demo.model, latent_dim=32),
@@ -484,8 +483,8 @@ def test_commands_repeat_the_overrides_of_a_config(tmp_path):
 
 
 def test_commands_of_a_member_train_the_whole_sweep_and_draw_the_member(tmp_path):
-    sweep = config.load(report.Path(report.configs.__file__).with_name("vae_latent_sweep.py"))
-    member = config.members(sweep)[6]
+    sweep = config_file.load(report.Path(report.configs.__file__).with_name("vae_latent_sweep.py"))
+    member = sweep.members(sweep)[6]
     changed = dataclasses.replace(member, audio=config.Audio(sample_rate=16_000))
     train, *others, _ = report.commands(tmp_path, changed, 6)
     assert train == (

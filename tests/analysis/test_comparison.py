@@ -13,7 +13,7 @@ from analysis import comparison, scoreboard, sweep_structure, umap_plot
 from analysis.renders.material import Sizes
 from analysis.sections import board
 from analysis.sections.table import FIGURES, Entries, number
-from jaxvae import config, inference
+from jaxvae import config_file, inference, sweep
 from jaxvae.data import dataset
 from jaxvae.sweep import listed
 from jaxvae.training import population, run_folder
@@ -66,7 +66,7 @@ def test_members_are_called_by_their_names_where_they_have_some(swept, monkeypat
 def test_names_of_members_make_no_groups_and_no_other_training(tiny, tmp_path):
     changes = [{"name": "one"}, {"name": "two", "objective.swap": 0.0}, {"name": "three", "model.width": 2}]
     experiment = dataclasses.replace(tiny, sweep=listed(changes))
-    assert population.groups(config.members(experiment)) == [[0, 1], [2]]
+    assert population.groups(sweep.members(experiment)) == [[0, 1], [2]]
     assert [member.name for group in run_folder.groups(experiment, tmp_path) for member in group.members] == [
         "one",
         "two",
@@ -80,8 +80,8 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
     out = tmp_path / "table.md"
     out.write_text("# What was found\n\nWords.\n\n---\nan older table\n")
     members = [member.experiment for member in run_folder.read(swept).values()]
-    monkeypatch.setattr(config, "load", lambda path: path)
-    monkeypatch.setattr(config, "members", lambda path: members)
+    monkeypatch.setattr(config_file, "load", lambda path: path)
+    monkeypatch.setattr(sweep, "members", lambda path: members)
     options = comparison.Options((swept,), out, config=Path("configs/sweep.py"), sizes=SIZES)
     comparison.main(options)
     text = out.read_text()

@@ -399,7 +399,7 @@ def test_a_function_is_called_once_for_each_dry_clip_however_often_it_comes(monk
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class DryAware(inference.Encoder):
+class DryAware(inference.SpectrogramEncoder):
     """Stands in for a dry-aware model with heads and a content latent."""
 
     dry_aware = True
@@ -413,7 +413,9 @@ class DryAware(inference.Encoder):
         return Posterior(mean, np.full_like(mean, -1))
 
     def posterior(self, audio, sample_rate, dry=None):
-        return self.encode(*(self.spectrogram(clips, sample_rate) for clips in (audio, dry) if clips is not None))
+        return self.posterior_of_spectrograms(
+            *(self.spectrogram(clips, sample_rate) for clips in (audio, dry) if clips is not None)
+        )
 
     def content(self, audio, sample_rate):
         return self.spectrogram(audio, sample_rate).mean(axis=1)[:, :3]

@@ -23,7 +23,7 @@ from analysis import command_line, embed, sweep_table
 from analysis.models import members
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
-from jaxvae import config
+from jaxvae import config, fields
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.summaries import Summaries
@@ -292,7 +292,7 @@ def test_members_of_a_group_without_checkpoint_are_told_from_their_logs(swept, t
     shutil.copytree(swept, tmp_path / "run")
     log = Summaries(tmp_path / "run" / "member_004")
     experiment = run_folder.read(swept)[0].experiment
-    log.text(0, "config", f"```json\n{json.dumps(config.to_dict(experiment))}\n```")
+    log.text(0, "config", f"```json\n{json.dumps(fields.to_dict(experiment))}\n```")
     log.close()
     rows, _ = sweep_table.read(tmp_path / "run")
     assert [row.status for row in rows] == ["finished"] * 4 + ["no checkpoint"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jaxvae import config, effects
+from jaxvae import config, effects, fields
 from jaxvae.data import audio, clips, dataset
 from jaxvae.data.audio import AudioError
 from jaxvae.data.dataset import REASONS, RenderError
@@ -524,7 +524,7 @@ dataset.render(config.from_dict(json.loads(sys.argv[1])), progress=False)
 
 
 def start_render(wanted: config.Experiment) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", SLOW_RENDER, json.dumps(config.to_dict(wanted))])
+    return subprocess.Popen([sys.executable, "-c", SLOW_RENDER, json.dumps(fields.to_dict(wanted))])
 
 
 def test_a_killed_render_continues_to_the_same_files(tmp_path, folder, small_shards):

@@ -6,12 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvae import config, spectrogram
+from jaxvae import config, devices, spectrogram
 from jaxvae.data import audio, dataset, input_pipeline
 from jaxvae.data.input_pipeline import Feed
-from jaxvae.training import population
 
-MESH = population.make_mesh(1, 4, config.Execution(devices=1))
+MESH = devices.make_mesh(1, 4, config.Execution(devices=1))
 
 
 @pytest.fixture(scope="module")
