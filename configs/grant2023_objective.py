@@ -1,9 +1,9 @@
-"""The seed's objective and beta curve (Grant 2023) on the data, the spectrogram and a backbone of mda_six: a plain VAE
-without heads, pairs or swaps, the squared error in the mean over pixels, beta from 0.0001 to 0.001.
+"""Grant's (2023) objective and beta curve on the data, the spectrogram and a backbone of mda_six: a plain VAE without
+heads, pairs or swaps, the squared error in the mean over pixels, beta from 0.0001 to 0.001.
 
-python -m launch.train configs/seed_objective.py --workdir runs/seed_objective
+python -m launch.train configs/grant2023_objective.py --workdir runs/grant2023_objective
 
-What the scoreboard has to show is better. configs/vae_seed.py has the seed's own network as well.
+What the scoreboard has to show is better. configs/grant2023.py has his own network as well.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from jaxvae.config import Beta, Model, Objective
 
 config = dataclasses.replace(
     mda_six.config,
-    name="seed_objective",
+    name="grant2023_objective",
     model=Model(latent_dim=128, content_dim=0),
     objective=Objective(
         reconstruction="mean_squared",
