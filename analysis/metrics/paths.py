@@ -12,7 +12,7 @@ Figures
     straightness      distance between the ends over the length of the path: 1 is a line, 0 comes back to its start.
     closure           distance between the ends over the largest of any two points: 0 is a closed ring.
     length_per_step   length of the path for each difference that can just be heard.
-    centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (the seed's "doughnut"), and for a bent band.
+    centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (Grant 2023's "doughnut"), and for a bent band.
     angular_gap       the widest angle without points, seen from the centre: small for a ring, large for a bent band.
     is_ring           both: an empty centre that points surround.
 """

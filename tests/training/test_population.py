@@ -145,7 +145,7 @@ def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone, conten
 
 @pytest.mark.parametrize(
     ("backbone", "data_devices"), [("patch", 1), ("patch", 8), ("seed", 2)], ids=str
-)  # the seed's has batch statistics
+)  # Grant's (2023) has batch statistics
 def test_eight_devices_equal_one(backbone, data_devices):
     base = dataclasses.replace(BASE, model=Model(backbone, latent_dim=8, content_dim=4))
     members = [dataclasses.replace(base, train=Train(seed=seed)) for seed in range(8)]

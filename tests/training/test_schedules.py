@@ -1,4 +1,4 @@
-"""Schedules against optax, against a literal replay of the seed's loop, and under tracing."""
+"""Schedules against optax, against a literal replay of Grant's (2023) loop, and under tracing."""
 
 import math
 
