@@ -28,8 +28,8 @@ ORDER = """
     analysis.metrics: bootstrap audibility calibration paths probes layout reconstruction retrieval
     analysis.models: baselines representations members
     analysis.renders: plan chunks embedding material
-    analysis.sections: score structure effect settings path invariance vae table measure board
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
+    analysis.sections: score outline section structure effect settings path invariance vae table measure board
     analysis.benchmark: torch_seed
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command
