@@ -4,8 +4,8 @@
     python -m analysis.embed runs/base --out delay.npz --effects pedalboard/Delay --settings sweep --clips 3
     python -m analysis.embed runs/base --out million.npz --clips 200000 --cluster tcp://host:8786
 
-`random` draws every setting uniformly on [0, 1]; `fixed` holds all at 0.5, the seed's protocol, so effects differ by
-kind only; `sweep` moves one parameter at a time over its range while the others rest at 0.5. Every effect meets the
+`random` draws every setting uniformly on [0, 1]; `fixed` holds all at 0.5, Grant's (2023) protocol, so effects differ
+by kind only; `sweep` moves one parameter at a time over its range while the others rest at 0.5. Every effect meets the
 same dry clips. Renders that the data set would not keep (silent, not finite, exploding) are left out, and counted.
 """
 

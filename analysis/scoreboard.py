@@ -1,7 +1,7 @@
 """How good a latent space is, on one page: a trained run beside what it has to beat, all on unseen recordings.
 
     python -m analysis.scoreboard --workdir runs/mine --out board
-    python -m analysis.scoreboard --workdir runs/mine --compare runs/seed --ceiling ceiling.json --out board
+    python -m analysis.scoreboard --workdir runs/mine --compare runs/grant2023 --ceiling ceiling.json --out board
     python -m analysis.scoreboard --workdir runs/mine --audio ~/other_music --effects pedalboard/Phaser --out board
 
 Writes scoreboard.txt, .json, .csv and .html. Every clip is rendered once and given to every representation, wet and
@@ -92,7 +92,7 @@ def sections(measured: Board) -> list[Section]:
             "Effect",
             f"Probes are fitted on {about['clips']['fit']['used']:,} clips of validation recordings and scored on "
             f"{held['used']:,} of {held['recordings']} unseen recordings at random settings, "
-            f"{about['clips']['fixed']['used']:,} with all settings at the middle (the seed's protocol). Chance is "
+            f"{about['clips']['fixed']['used']:,} with all settings at the middle (Grant's (2023) protocol). Chance is "
             f"{100 / len(about['effects']):.0f} %; clips of each effect: {', '.join(map(str, held['of_effect']))}. "
             f"Inaudible: the log-spectral distance to the dry clip is below {audibility.INAUDIBLE_DB:g} dB.",
             [
@@ -109,7 +109,7 @@ def sections(measured: Board) -> list[Section]:
             "Settings",
             "R² of ridge regressions fitted on validation recordings, and of the model's own heads; 1 is perfect, 0 as "
             "good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. One clip: "
-            f"five folds over {about['sizes']['settings']} settings on one known clip, the seed's easy protocol. "
+            f"five folds over {about['sizes']['settings']} settings on one known clip, Grant's (2023) easy protocol. "
             + (
                 f"Ceiling: {about['ceiling']}; identifiable: it is above 0.25."
                 if about["ceiling"]

@@ -13,15 +13,42 @@ Ten minutes on one core after ten of rendering. Expected: dry-aware, 58 % of the
 import dataclasses
 
 from configs import mda_six
-from jaxvae import effects
 from jaxvae.sweep import Sweep
+
+EFFECTS = (
+    "pedalboard/Delay",
+    "pedalboard/Distortion",
+    "pedalboard/Clipping",
+    "pedalboard/Bitcrush",
+    "pedalboard/Reverb",
+    "pedalboard/Compressor",
+    "pedalboard/Limiter",
+    "pedalboard/NoiseGate",
+    "pedalboard/Chorus",
+    "pedalboard/Phaser",
+    "pedalboard/LadderFilter",
+    "pedalboard/LowShelfFilter",
+    "pedalboard/HighShelfFilter",
+    "pedalboard/PeakFilter",
+    "pedalboard/HighpassFilter",
+    "pedalboard/LowpassFilter",
+    "mda/Delay",
+    "mda/Overdrive",
+    "mda/Ambience",
+    "mda/RingMod",
+    "mda/Combo",
+    "mda/Dynamics",
+    "mda/ThruZero",
+    "mda/Leslie",
+    "mda/MultiBand",
+)
 
 config = dataclasses.replace(
     mda_six.config,
     name="all_effects",
     data=dataclasses.replace(
         mda_six.config.data,
-        effects=tuple(effects.names()),
+        effects=EFFECTS,
         train_clips=40_000,
         validation_clips=1_200,
         test_clips=1_200,

@@ -14,8 +14,8 @@ from configs import mda_six
 from jaxvae.config import Beta
 from jaxvae.sweep import listed
 
-SEED_BETA = {
-    "objective.beta.schedule": "seed",
+GRANT_BETA = {
+    "objective.beta.schedule": "grant2023",
     "objective.beta.minimum": 1e-4,
     "objective.beta.maximum": 1e-3,
     "objective.beta.cycle_length": 17,
@@ -38,10 +38,10 @@ CHANGES = {
     "attention over time": {"model.attention": True},
     "plain VAE with heads": PLAIN,
     "plain VAE": {**PLAIN, **NO_HEADS},
-    "the seed's objective": {
+    "Grant's (2023) objective": {
         **PLAIN,
         **NO_HEADS,
-        **SEED_BETA,
+        **GRANT_BETA,
         "objective.reconstruction": "mean_squared",
         "objective.elbo_weight": 1.0,
     },

@@ -1,4 +1,4 @@
-"""The seed's six effects, by the mda plug-ins themselves: trained on 6.5 h of speech, music and drums, tested on
+"""Grant's (2023) six effects, by the mda plug-ins themselves: trained on 6.5 h of speech, music and drums, tested on
 speakers and music of another package.
 
 apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits klettres-data \\

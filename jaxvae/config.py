@@ -73,8 +73,11 @@ class Data:
     test_audio: tuple[str, ...] = ()
     """Folders, or patterns, held out whole for testing; empty means a share of the recordings of `audio`."""
     train_clips: int = 6_000
+    """Clips rendered for training: a multiple of 4 (a block) times the number of effects."""
     validation_clips: int = 600
+    """Clips rendered from the recordings kept for validation; a multiple like that of train_clips."""
     test_clips: int = 1_200
+    """Clips rendered from the recordings kept for testing; a multiple like that of train_clips."""
     validation_share: float = 0.15
     """Share of the audio (by duration, whole recordings) kept for validation."""
     test_share: float = 0.15
@@ -118,15 +121,19 @@ class Spectrogram:
     """Short-time Fourier transform magnitude, its frequency scale, compression and normalisation."""
 
     n_fft: int = 2_048
+    """Samples that the Fourier transform of a frame takes; n_fft // 2 + 1 frequency bins result."""
     window_length: int = 2_048
     """Samples of the Hann window, zero-padded to n_fft."""
     hop_length: int = 1_024
+    """Samples between the starts of two frames."""
     scale: Literal["linear", "mel"] = "mel"
+    """linear: the bins of the Fourier transform, equally far apart in Hz; mel: n_mels bands of the mel scale."""
     n_mels: int = 128
     """Mel bands (Slaney's scale and area normalisation, as librosa); unused when scale is linear."""
     compression: Literal["log", "power"] = "log"
     """log: decibels of the power, no lower than floor_db; power: magnitude ** exponent."""
     exponent: float = 0.3
+    """Power that the magnitude is raised to when compression is power; unused when it is log."""
     floor_db: float = -80.0
     """Lowest level, relative to a full-scale sine."""
     normalisation: Literal["fixed", "clip"] = "fixed"
@@ -155,7 +162,7 @@ class Model:
     """Encoder and decoder."""
 
     backbone: str = "patch"
-    """Encoder and decoder of what was played: the name of a file of `jaxvae/models/backbones`."""
+    """Network that encodes the content and decodes the spectrogram: the name of a file of `jaxvae/models/backbones`."""
     latent_dim: int = number(128, dtype="int32")
     """Dimensions of the effect latent; of the only one there is if content_dim is 0."""
     content_dim: int = 128
@@ -177,14 +184,19 @@ class Beta:
     """Schedule of beta, the weight of the KL divergence (see `jaxvae.training.schedules`)."""
 
     schedule: Literal["cyclical_cosine", "grant2023", "linear", "constant"] = "cyclical_cosine"
+    """Curve of beta over the steps: one of `jaxvae.training.schedules`, each with its formula and source there."""
     maximum: float = number(1.0)
+    """Highest beta; with the gaussian reconstruction, 1 weighs the KL divergence as the ELBO does."""
     minimum: float = number(0.0)
+    """Lowest beta, where cycles and ramps begin; unused by `constant`."""
     cycle_length: int = number(5, through="beta_cycle_length")
     """Length of a cycle, or of the one ramp of `linear`. A prime keeps it out of step with other periods."""
     cycle_unit: Literal["epoch", "step"] = number("epoch", through="beta_cycle_length")
+    """What cycle_length counts: epochs of train.epoch_clips clips, or steps of the optimiser."""
     ramp_fraction: float = number(0.5)
     """Share of a cycle spent moving; the rest holds the end value."""
     direction: Literal["up", "down"] = "up"
+    """Whether a cosine cycle rises from minimum to maximum or falls from maximum to minimum."""
 
     def __post_init__(self) -> None:
         _require(
@@ -232,7 +244,7 @@ class Objective:
     contrastive_weight: float = number(1.0)
     """Weight of telling the clip of the same setting from the others of the batch, by the posterior mean."""
     temperature: float = number(0.1)
-    """Of the contrastive term."""
+    """Divides the cosine similarities of the contrastive term: the lower it is, the more the closest clips count."""
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -260,9 +272,13 @@ class Train:
     steps: int = 4_000
     """Steps of the optimiser in the whole run."""
     batch_size: int = 48
+    """Clips in the batch of one step, whole blocks of four."""
     learning_rate: float = number(1e-3)
+    """Highest learning rate of Adam, reached after the warm-up; it then falls to 0 by half a cosine."""
     warmup_steps: int = number(200)
+    """Steps in which the learning rate rises to its highest value."""
     weight_decay: float = number(1e-4)
+    """Decoupled weight decay: a step also subtracts learning rate times this times the weight, except from biases."""
     gradient_norm: float = number(5.0)
     """Gradients are scaled down to this norm."""
     epoch_clips: int = number(0, through="steps_per_epoch")
@@ -272,6 +288,7 @@ class Train:
     patience: int = 8
     """Stop after this many validations without a better one; 0 means never."""
     log_every: int = 25
+    """Steps between two entries of the training curves in TensorBoard."""
     seed: int = number(0, dtype="int32")
     """Seed of the weights and the latent noise."""
     order_seed: int = 0
@@ -315,6 +332,7 @@ class Experiment:
     """One experiment, complete."""
 
     name: str
+    """Name of the experiment: that of its config file, in tables and titles."""
     audio: Audio = Audio()
     data: Data = Data()
     spectrogram: Spectrogram = Spectrogram()

@@ -1,5 +1,6 @@
 """Experiments: what is refused, what is warned about, and that nothing is lost on the way to JSON and back."""
 
+import ast
 import dataclasses
 import json
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_config_files_that_hold_no_experiment_are_refused(tmp_path):
     (tmp_path / "empty.py").write_text("config = 3\n")
     with pytest.raises(ValueError, match="no Experiment named config"):
         config_file.load(tmp_path / "empty.py")
+
+
+def test_every_field_is_explained():
+    classes = [node for node in ast.parse(Path(config.__file__).read_text()).body if isinstance(node, ast.ClassDef)]
+    sections = {kind.name for kind in classes}  # a field that is a section is explained by the section's docstring
+    assert {"Data", "Experiment"} <= sections and all(ast.get_docstring(kind) for kind in classes)
+    bare = [
+        f"{kind.name}.{field.target.id}"
+        for kind in classes
+        for field, below in zip(kind.body, [*kind.body[1:], None], strict=True)
+        if isinstance(field, ast.AnnAssign) and ast.unparse(field.annotation) not in sections
+        if not (isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and below.value.value)
+    ]
+    assert bare == []
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("[a-z]*.py")), ids=lambda path: path.stem)

@@ -81,7 +81,7 @@ def test_sweep_survives_json():
 
 
 def test_week_of_the_seed_is_two_groups_of_eight_that_share_a_data_set(tmp_path):
-    experiment = config_file.load(Path("configs/seed_week.py"))
+    experiment = config_file.load(Path("configs/grant2023_week.py"))
     first, second = run_folder.groups(experiment, tmp_path)
     assert (len(first.indices), len(second.indices)) == (8, 8)
     assert sorted(first.indices + second.indices) == list(range(16))

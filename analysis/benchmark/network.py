@@ -1,4 +1,4 @@
-"""Training throughput of a plain VAE of every backbone and of the seed's network in PyTorch, interleaved in one run.
+"""Training throughput of a plain VAE of every backbone and of Grant's (2023) network in PyTorch, interleaved.
 
 python -m analysis.benchmark.network [--calls 20] [--batch-size 48] [--bins 128] [--frames 129]
 
@@ -29,7 +29,7 @@ from jaxvae.training import vae_steps
 from jaxvae.training.hyperparams import hyperparams
 from jaxvae.training.vae_steps import train_step
 
-TWIN = "seed in PyTorch"
+TWIN = "grant2023 in PyTorch"
 BACKBONES: tuple[str, ...] = get_args(get_type_hints(Model)["backbone"])
 
 
@@ -62,7 +62,7 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
 
 
 def torch_step(batch_size: int, bins: int, frames: int, latent_dim: int) -> tuple[Callable[[], None], int]:
-    """The same of the seed's network in PyTorch, eager, on the next sizes that are 16 m + 1."""
+    """The same of Grant's (2023) network in PyTorch, eager, on the next sizes that are 16 m + 1."""
     bins, frames = (-(-(size - 1) // 16) * 16 + 1 for size in (bins, frames))
     model = torch_seed.Autoencoder(bins, frames, latent_dim)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)

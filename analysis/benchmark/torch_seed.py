@@ -1,4 +1,4 @@
-"""The seed's network in PyTorch, written from its description: an independent twin of jaxvae's, for equality and speed.
+"""Grant's (2023) network in PyTorch, from its description: an independent twin of jaxvae's, for equality and speed.
 
 Layout: spectrogram (batch, 1, bin, frame), both sizes 16 m + 1.
 """

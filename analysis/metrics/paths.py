@@ -12,7 +12,7 @@ Figures
     straightness      distance between the ends over the length of the path: 1 is a line, 0 comes back to its start.
     closure           distance between the ends over the largest of any two points: 0 is a closed ring.
     length_per_step   length of the path for each difference that can just be heard.
-    centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (the seed's "doughnut"), and for a bent band.
+    centre_occupancy  1 for a disc, 1.27 for a Gaussian, 0 for a ring (Grant 2023's "doughnut"), and for a bent band.
     angular_gap       the widest angle without points, seen from the centre: small for a ring, large for a bent band.
     is_ring           both: an empty centre that points surround.
 """
@@ -173,7 +173,7 @@ def straightness(path: Float[np.ndarray, "setting dimension"]) -> float:
     return float(np.linalg.norm(path[-1] - path[0]) / length)
 
 
-def centre_occupancy(cloud: Float[np.ndarray, "point 2"]) -> float:
+def centre_occupancy(cloud: Float[np.ndarray, "point dimension"]) -> float:
     """Share of the whitened points nearer the centre than half the median, relative to that of a uniform disc.
 
     Whitening makes it blind to position, scale, rotation and stretch. The centre is the mean.
@@ -185,7 +185,7 @@ def centre_occupancy(cloud: Float[np.ndarray, "point 2"]) -> float:
     return float(np.mean(radius < 0.5 * np.median(radius)) / 0.125)
 
 
-def angular_gap(cloud: Float[np.ndarray, "point 2"]) -> float:
+def angular_gap(cloud: Float[np.ndarray, "point dimension"]) -> float:
     """The widest angle, in degrees, that holds no more than 2 % of the whitened points, seen from their mean.
 
     A ring of many points has 7 degrees, three quarters of one 53, a half 69: whitening draws the ends together.
@@ -199,7 +199,7 @@ def angular_gap(cloud: Float[np.ndarray, "point 2"]) -> float:
     return float(min(360.0, np.max(np.roll(np.append(angle, angle + 360), -stray - 1)[: len(angle)] - angle)))
 
 
-def is_ring(cloud: Float[np.ndarray, "point 2"]) -> bool:
+def is_ring(cloud: Float[np.ndarray, "point dimension"]) -> bool:
     """Whether the centre is empty, and points surround it.
 
     Raises:

@@ -8,7 +8,7 @@ Conventions
 Figures
     classify          effect from the features: logistic regression, 15 nearest neighbours (cosine), random forest.
     settings          settings from the features: ridge regression, R² and mean absolute error of each parameter.
-    settings_one_clip the same with five folds over the settings of one known clip, the seed's easy protocol.
+    settings_one_clip the same with five folds over the settings of one known clip, Grant's (2023) easy protocol.
     share_of_ceiling  mean R² relative to what can be known, over the parameters of which anything can be.
     identify          the recording from the features: what a representation of effects should not give away.
     active_units      latent dimensions whose posterior mean varies (Burda et al. 2016).

@@ -2,7 +2,7 @@
 
 Cloud and paths are laid out by one UMAP fit. Placing paths on a map fitted without them would put each point at the
 mean of its neighbours' places, which bends every path towards the crowd.
-One clip, because the question is where settings lie when the sound that they act on is the same, as in the seed's
+One clip, because the question is where settings lie when the sound that they act on is the same, as in Grant's (2023)
 pictures; it is a clip of the test split, so its recording was never trained on. A model that can be dry-aware is.
 """
 

@@ -128,7 +128,7 @@ def ridge(fit: Labelled, held: Labelled) -> dict[int, Recovered]:
 
 
 def one_clip(cloud: Labelled, seed: int) -> dict[int, Recovered]:
-    """The same by five folds over many settings on one known clip, the seed's easy protocol."""
+    """The same by five folds over many settings on one known clip, Grant's (2023) easy protocol."""
     recovered = {}
     for index in np.unique(cloud.effect).tolist():
         clips = cloud.of_effect(index)

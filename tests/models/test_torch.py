@@ -1,4 +1,4 @@
-"""The seed's network in JAX against its twin in PyTorch: the same weights, the same outputs, the same step.
+"""Grant's (2023) network in JAX against its twin in PyTorch: the same weights, the same outputs, the same step.
 
 Needs the extra `benchmark`; run with `python -m pytest -m benchmark`.
 """

@@ -1,6 +1,6 @@
-"""The seed's own network, objective and beta curve (Grant 2023), on the data of mda_six, for comparison.
+"""Grant's (2023) own network, objective and beta curve, on the data of mda_six, for comparison.
 
-python -m launch.train configs/vae_seed.py --workdir runs/seed
+python -m launch.train configs/grant2023.py --workdir runs/grant2023
 
 It meets as many clips as mda_six. What differs from the original: all effects are in every batch, validation covers
 all of them at no beta, spectrograms are normalised by fixed statistics instead of the batch's, the learning rate falls
@@ -9,18 +9,18 @@ to 0 by half a cosine, no patience ends the run, and embeddings are posterior me
 
 import dataclasses
 
-from configs import mda_six, seed_objective
+from configs import grant2023_objective, mda_six
 from jaxvae.config import Model, Spectrogram
 from jaxvae.sweep import Sweep
 
 config = dataclasses.replace(
     mda_six.config,
-    name="vae_seed",
+    name="grant2023",
     spectrogram=Spectrogram(
         n_fft=4_096, window_length=2_048, hop_length=1_024, scale="linear", compression="power", exponent=0.3
     ),
-    model=Model(backbone="seed", latent_dim=128, content_dim=0),
-    objective=seed_objective.config.objective,
+    model=Model(backbone="grant2023", latent_dim=128, content_dim=0),
+    objective=grant2023_objective.config.objective,
     train=dataclasses.replace(
         mda_six.config.train,
         steps=8 * mda_six.config.train.steps,

@@ -1,7 +1,7 @@
-"""The week of Grant (2023) in one command: 16 runs of the seed's network.
+"""The week of Grant (2023) in one command: 16 runs of his network.
 
-python -m launch.train configs/seed_week.py --workdir runs/seed_week
-python -m analysis.sweep_table runs/seed_week
+python -m launch.train configs/grant2023_week.py --workdir runs/grant2023_week
+python -m analysis.sweep_table runs/grant2023_week
 
 His report names latent sizes of 32 to 256, peaks of beta on both sides of 1e-3 and shorter windows; which combinations
 he trained is not known. The window changes the program, so there are two groups of eight members. Tried for a few
@@ -10,12 +10,12 @@ steps only: two CPU cores, at some 12 clips a second, would take a day and a hal
 
 import dataclasses
 
-from configs import vae_seed
+from configs import grant2023
 from jaxvae.sweep import grid
 
 config = dataclasses.replace(
-    vae_seed.config,
-    name="seed_week",
+    grant2023.config,
+    name="grant2023_week",
     sweep=grid(
         {
             "spectrogram.window_length": (2_048, 1_024),
