@@ -15,10 +15,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 
+from jaxvae.block import CLIPS as BLOCK_CLIPS
 from jaxvae.sweep import Changes, Sweep, Value
-
-BLOCK_CLIPS = 4
-"""Clips of a block: two contents, each at the same two settings (see `jaxvae.data.clips`)."""
 
 
 def _require(condition: bool, message: str) -> None:

@@ -18,7 +18,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxvae import config
-from jaxvae.config import BLOCK_CLIPS, Execution, Experiment
+from jaxvae.block import CLIPS as BLOCK_CLIPS
+from jaxvae.config import Execution, Experiment
 from jaxvae.training.optimizer import NUMBERS
 
 MEMBERS = PartitionSpec("population")
