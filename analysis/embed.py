@@ -208,7 +208,7 @@ def _render_chunk(
     peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
     audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
     wet = wet[audible]
-    return audible, audio.set_peak(wet, dataset.WET_PEAK_DBFS) if len(wet) else wet, dry[audible]
+    return audible, audio.set_peak(wet, clips.WET_PEAK_DBFS) if len(wet) else wet, dry[audible]
 
 
 def _represent_chunk(

@@ -67,6 +67,11 @@ class Recipe(NamedTuple):
         return Variation(float(self.speed[clip]), int(self.filter[clip]))
 
 
+def concatenate(recipes: Sequence[Recipe]) -> Recipe:
+    """What the clips of several recipes, one after the other, are made of."""
+    return Recipe(*(np.concatenate(column) for column in zip(*recipes, strict=True)))
+
+
 def dry(
     prepared: Int16[np.ndarray, "recorded"], start: int, played: Variation, experiment: Experiment
 ) -> Float32[np.ndarray, "sample"]:

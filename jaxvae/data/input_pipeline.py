@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from jaxvae import spectrogram
 from jaxvae.config import Experiment
-from jaxvae.data import dataset
+from jaxvae.data import order
 from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
 from jaxvae.spectrogram import Statistics
@@ -72,9 +72,9 @@ class Feed:
         contents = split.clips // 2
         size = 2 * (split.clips + contents)  # bytes of each pixel, and of each sample
         of_spectrograms, of_audio = size * experiment.bins * experiment.frames, size * experiment.audio.clip_samples
-        if of_spectrograms <= SPECTROGRAM_BYTES or dataset.resident(of_spectrograms, devices):
+        if of_spectrograms <= SPECTROGRAM_BYTES or resident(of_spectrograms, devices):
             wet, dry = self._spectrograms()
-        elif dataset.resident(of_audio, devices):
+        elif resident(of_audio, devices):
             audio = split.audio(np.arange(split.clips)), split.contents(np.arange(contents))
             wet, dry = population.place(audio, self._mesh, population.SHARED)
         else:
@@ -124,15 +124,15 @@ class Feed:
 
     def batch(self, indices: Int[np.ndarray, "batch"]) -> Any:
         """What `examples` takes for these clips, which are whole blocks: indices into the pool, or the clips."""
-        return dataset.batch(self._split, indices) if self.pool is None else indices
+        return order.batch(self._split, indices) if self.pool is None else indices
 
     def batches(self, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Any]:
         """`batch` of each training step from `first_step` to before `last_step`."""
         if self.pool is None:
-            yield from dataset.prefetch(self._split, seed, first_step, last_step, batch_size)
+            yield from order.prefetch(self._split, seed, first_step, last_step, batch_size)
         else:
             for step in range(first_step, last_step):
-                yield dataset.indices(self._split, seed, step, batch_size)
+                yield order.indices(self._split, seed, step, batch_size)
 
     def examples(self, pool: Pool | None, batch: Any) -> Examples:
         """Examples of a batch. Pure, for use inside a compiled step, which takes `pool` as an argument."""
@@ -142,6 +142,12 @@ class Feed:
 
     def _normalise(self, clips: jax.Array) -> jax.Array:
         return self._compute(clips) if clips.dtype == jnp.int16 else clips.astype(jnp.float32)
+
+
+def resident(size: int, devices: Sequence[Any]) -> bool:
+    """Whether `size` bytes fit into half of the free memory of every device; False where that is unknown (CPU)."""
+    memory = [device.memory_stats() for device in devices]
+    return all(stats and 2 * size <= stats["bytes_limit"] - stats["bytes_in_use"] for stats in memory)
 
 
 def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarray, "clip bin frame"] | None:

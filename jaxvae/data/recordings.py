@@ -28,6 +28,8 @@ from jaxvae.data import audio
 from jaxvae.data.audio import AudioError
 
 SPLITS = ("train", "validation", "test")
+PREPARED = "recordings.npy"
+"""Name of the file of all recordings end to end."""
 SILENT_DBFS = -60.0
 """A file whose peak is lower is left out."""
 BUNDLED = Path(__file__).parents[1] / "bundled_audio"
