@@ -22,7 +22,7 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
-from jaxvae import spectrogram
+from jaxvae import block, spectrogram
 from jaxvae.config import Experiment
 from jaxvae.data import order
 from jaxvae.data.dataset import Split
@@ -43,13 +43,13 @@ class Pool(NamedTuple):
 
     wet: Float16[Array, "clip bin frame"] | Int16[Array, "clip sample"]
     dry: Float16[Array, "content bin frame"] | Int16[Array, "content sample"]
-    """Of each two clips, at the peak of wet clips."""
+    """Of each content, at the peak of wet clips."""
     effect: Int32[Array, "clip"]
     normalized: Float32[Array, "clip parameter"]
 
 
 class Examples(NamedTuple):
-    """What a training step sees of a batch, in whole blocks (see `jaxvae.data.clips`)."""
+    """What a training step sees of a batch, in whole blocks (see `jaxvae.block`)."""
 
     wet: Float[Array, "batch bin frame"]
     dry: Float[Array, "batch bin frame"]
@@ -59,7 +59,7 @@ class Examples(NamedTuple):
     """In the order of the effect's parameters, then NaN."""
 
 
-class Feed:
+class InputPipeline:
     """The clips of one split as spectrograms, whichever way they travel."""
 
     def __init__(self, split: Split, experiment: Experiment, statistics: Statistics, mesh: Mesh) -> None:
@@ -69,7 +69,7 @@ class Feed:
 
     def _pool(self) -> Pool | None:
         split, experiment, devices = self._split, self._experiment, self._mesh.local_devices
-        contents = split.clips // 2
+        contents = block.content_of(split.clips)
         size = 2 * (split.clips + contents)  # bytes of each pixel, and of each sample
         of_spectrograms, of_audio = size * experiment.bins * experiment.frames, size * experiment.audio.clip_samples
         if of_spectrograms <= SPECTROGRAM_BYTES or resident(of_spectrograms, devices):
@@ -87,12 +87,13 @@ class Feed:
         made_by = [_FORMAT, dataclasses.asdict(self._experiment.spectrogram), [x.tolist() for x in self._statistics]]
         digest = hashlib.blake2b(json.dumps(made_by).encode(), digest_size=8).hexdigest()
         name = f"spectrograms-{self._split.name}-{digest}.npy"
-        shape = (clips + clips // 2, self._experiment.bins, self._experiment.frames)
+        contents = block.content_of(clips)
+        shape = (clips + contents, self._experiment.bins, self._experiment.frames)
         if (kept := _read(folder, name, shape)) is not None:
             return population.place((kept[:clips], kept[clips:]), self._mesh, population.SHARED)
         with tqdm(total=shape[0], unit="clip", desc="spectrograms") as bar:
             wet = self._all_spectrograms(self._split.audio, clips, bar)
-            dry = self._all_spectrograms(self._split.contents, clips // 2, bar)
+            dry = self._all_spectrograms(self._split.contents, contents, bar)
         free, needed = folder.free(), 2 * math.prod(shape)
         if jax.process_index() == 0 and (free is None or needed < free):
             with folder.write(name, needed) as file:
@@ -137,8 +138,8 @@ class Feed:
     def examples(self, pool: Pool | None, batch: Any) -> Examples:
         """Examples of a batch. Pure, for use inside a compiled step, which takes `pool` as an argument."""
         wet, dry, effect, normalized = batch if pool is None else _take(pool, batch)
-        # A content, once computed, serves the two clips that follow one another.
-        return Examples(self._normalise(wet), jnp.repeat(self._normalise(dry), 2, axis=0), effect, normalized)
+        # A content, once computed, serves all clips that are made of it.
+        return Examples(self._normalise(wet), block.for_each_clip(self._normalise(dry)), effect, normalized)
 
     def _normalise(self, clips: jax.Array) -> jax.Array:
         return self._compute(clips) if clips.dtype == jnp.int16 else clips.astype(jnp.float32)
@@ -163,5 +164,4 @@ def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarr
 
 
 def _take(pool: Pool, indices: Int[Array | np.ndarray, "batch"]) -> Pool:
-    contents = indices.reshape(-1, 2)[:, 0] // 2
-    return Pool(pool.wet[indices], pool.dry[contents], pool.effect[indices], pool.normalized[indices])
+    return Pool(pool.wet[indices], pool.dry[block.contents(indices)], pool.effect[indices], pool.normalized[indices])

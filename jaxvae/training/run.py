@@ -22,7 +22,7 @@ from jaxvae import config, spectrogram
 from jaxvae.config import BLOCK_CLIPS, Experiment
 from jaxvae.data import dataset
 from jaxvae.data.audio import to_float
-from jaxvae.data.input_pipeline import Feed, Pool
+from jaxvae.data.input_pipeline import InputPipeline, Pool
 from jaxvae.models.vae import VAE, Draws, draw
 from jaxvae.spectrogram import Statistics
 from jaxvae.sweep import Value
@@ -86,8 +86,8 @@ class Run:
             text = json.dumps(config.to_dict(members[index]), indent=1)
             log.text(self.step, "config", f"```json\n{text}\n```")
             log.hyperparameters(self.varied(index))
-        self._train_feed = Feed(self.train, self.experiment, self.statistics, self.mesh)
-        self._validation_feed = Feed(self.validation, self.experiment, self.statistics, self.mesh)
+        self._train_feed = InputPipeline(self.train, self.experiment, self.statistics, self.mesh)
+        self._validation_feed = InputPipeline(self.validation, self.experiment, self.statistics, self.mesh)
         self._advance = jax.jit(self._feed_and_train, donate_argnums=0)
         self._evaluate = jax.jit(self._feed_and_eval)
         self._reconstruct = jax.jit(self._feed_and_reconstruct)

@@ -102,5 +102,5 @@ def test_kept_spectrograms_have_the_name_of_before(made):
     data = made("made")
     statistics = Statistics(np.arange(16, dtype=np.float32) / 10, np.full(16, 3, np.float32))
     mesh = population.make_mesh(1, 4, config.Execution(devices=1))
-    input_pipeline.Feed(data.split("validation"), data.experiment, statistics, mesh)
+    input_pipeline.InputPipeline(data.split("validation"), data.experiment, statistics, mesh)
     assert [name for name in data.folder.sizes() if name.startswith("spectrograms-")] == [SPECTROGRAMS]

@@ -9,7 +9,7 @@ import pytest
 from jaxvae import config, spectrogram
 from jaxvae.data import audio, dataset, input_pipeline
 from jaxvae.data.clips import WET_PEAK_DBFS
-from jaxvae.data.input_pipeline import Feed
+from jaxvae.data.input_pipeline import InputPipeline
 from jaxvae.training import population
 
 MESH = population.make_mesh(1, 4, config.Execution(devices=1))
@@ -43,12 +43,12 @@ def _seen(source):
 
 
 def test_all_three_ways_deliver_the_same_examples(split, statistics, tiny, monkeypatch):
-    kept = Feed(split, tiny, statistics, MESH)
+    kept = InputPipeline(split, tiny, statistics, MESH)
     monkeypatch.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
-    streamed = Feed(split, tiny, statistics, MESH)
+    streamed = InputPipeline(split, tiny, statistics, MESH)
     of_audio = 3 * split.clips * tiny.audio.clip_samples
     monkeypatch.setattr(input_pipeline, "resident", lambda size, devices: size == of_audio)
-    resident = Feed(split, tiny, statistics, MESH)
+    resident = InputPipeline(split, tiny, statistics, MESH)
     assert kept.pool.wet.dtype == np.float16 and streamed.pool is None and resident.pool.wet.dtype == np.int16
     for first, second, third in zip(*(_seen(way) for way in (kept, streamed, resident)), strict=True):
         for one, two, three in zip(first, second, third, strict=True):
@@ -61,13 +61,13 @@ def test_spectrograms_are_kept_where_the_memory_of_the_device_is_known_to_suffic
     monkeypatch.setattr(
         input_pipeline, "resident", lambda size, devices: size == 3 * split.clips * tiny.bins * tiny.frames
     )
-    assert Feed(split, tiny, statistics, MESH).pool.wet.dtype == np.float16
+    assert InputPipeline(split, tiny, statistics, MESH).pool.wet.dtype == np.float16
 
 
 @pytest.mark.parametrize("chunk", [5, 7, 24, 64])
 def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistics, tiny, monkeypatch, chunk):
     monkeypatch.setattr(input_pipeline, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
-    source = Feed(split, tiny, statistics, MESH)
+    source = InputPipeline(split, tiny, statistics, MESH)
     chosen = np.array([20, 21, 22, 23, 0, 1, 2, 3])
     examples = source.examples(source.pool, source.batch(chosen))
     dry = audio.to_int16(audio.set_peak(split.dry(chosen), WET_PEAK_DBFS))
@@ -82,26 +82,26 @@ def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistic
 def test_kept_spectrograms_are_used_again_unless_they_are_damaged_or_of_other_settings(
     split, statistics, tiny, monkeypatch
 ):
-    before = jax.device_get(Feed(split, tiny, statistics, MESH).pool)
+    before = jax.device_get(InputPipeline(split, tiny, statistics, MESH).pool)
     (path,) = _kept(split)
     with monkeypatch.context() as patched:
         patched.setattr(spectrogram, "compute", None)  # nothing is computed again
-        after = jax.device_get(Feed(split, tiny, statistics, MESH).pool)
+        after = jax.device_get(InputPipeline(split, tiny, statistics, MESH).pool)
     jax.tree.map(np.testing.assert_array_equal, before, after)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1_000])
     with pytest.warns(UserWarning, match=r"spectrograms-train-\w+\.npy is damaged .* made anew"):
-        mended = jax.device_get(Feed(split, tiny, statistics, MESH).pool)
+        mended = jax.device_get(InputPipeline(split, tiny, statistics, MESH).pool)
     jax.tree.map(np.testing.assert_array_equal, before, mended)
     assert path.read_bytes() == whole
     louder = statistics._replace(mean=statistics.mean + 1)
-    assert np.abs(jax.device_get(Feed(split, tiny, louder, MESH).pool.wet) - before.wet).max() > 0.05
+    assert np.abs(jax.device_get(InputPipeline(split, tiny, louder, MESH).pool.wet) - before.wet).max() > 0.05
     assert len(_kept(split)) == 2
 
 
 def test_spectrograms_are_not_kept_where_there_is_no_room(split, statistics, tiny, monkeypatch):
     monkeypatch.setattr("jaxvae.data.storage.Folder.free", lambda folder: 1_000)
-    assert Feed(split, tiny, statistics, MESH).pool is not None
+    assert InputPipeline(split, tiny, statistics, MESH).pool is not None
     assert not _kept(split)
 
 
