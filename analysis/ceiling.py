@@ -87,8 +87,7 @@ class Target:
 
     def __call__(self, wet: Float[np.ndarray, "clip sample"]) -> Float[np.ndarray, " clip"]:
         """Distance of each clip; 10 for those that a data set would not keep."""
-        peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
-        usable = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
+        usable = clips.usable(wet)
         distance = np.full(len(wet), _UNUSABLE)
         if usable.any():
             features = self._describe(wet[usable])
@@ -283,8 +282,7 @@ def measure(
             truth = qmc.LatinHypercube(len(kind.parameters), rng=np.random.default_rng([seed, *kind.name.encode()]))
             truth = truth.random(number).astype(np.float32)
             wet = effects.render_many([kind] * number, dry, truth, rate, workers)
-            peak = audio.peak_dbfs(wet)
-            usable = np.flatnonzero((peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS))
+            usable = np.flatnonzero(clips.usable(wet))
             bar.total -= number - len(usable)
             if len(usable) < 2:
                 raise ValueError(f"{len(usable)} of {number} renders of {kind.name} can be used; leave it out")

@@ -22,6 +22,7 @@ from analysis.sections.board import Board
 from analysis.sections.table import FIGURES, Entries, Key, number
 from jaxvae import atomic_file, config, config_file, fields, inference, sweep
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
 
 SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
 _HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
@@ -132,7 +133,7 @@ def main(options: Options) -> None:
     encoders, rows = load(options.runs, options.members)
     source, ceiling = scoreboard.read_ceiling(options.ceiling)
     data = dataset.render(next(iter(encoders.values())).experiment)
-    splits = [data.split(name) for name in dataset.SPLITS]
+    splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, ceiling, seed=options.seed)
     measured = dataclasses.replace(measured, about=measured.about | {"ceiling": source})
     commands = {}

@@ -205,10 +205,9 @@ def _render_chunk(
     distinct, inverse = np.unique(rows.dry, return_inverse=True)
     dry = split.dry(distinct)[inverse]
     wet = effects.render_many([rows.effects[kind] for kind in rows.effect], dry, rows.normalized, sample_rate, workers)
-    peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
-    audible = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
+    audible = clips.usable(wet)
     wet = wet[audible]
-    return audible, audio.set_peak(wet, dataset.WET_PEAK_DBFS) if len(wet) else wet, dry[audible]
+    return audible, audio.set_peak(wet, clips.WET_PEAK_DBFS) if len(wet) else wet, dry[audible]
 
 
 def _represent_chunk(

@@ -35,6 +35,8 @@ from analysis.sections import board, table
 from analysis.sections.board import Board
 from jaxvae import atomic_file, config, config_file, effects, fields, inference, spectrogram
 from jaxvae.data import audio, dataset
+from jaxvae.data.clips import WET_PEAK_DBFS
+from jaxvae.data.recordings import SPLITS
 
 _MAP_SETTINGS = 240
 SIZES = Sizes(fit_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
@@ -121,9 +123,9 @@ def _examples(
             {
                 "effect": kind.name,
                 "settings": ", ".join(f"{name} {value:.4g} {units[name]}".strip() for name, value in settings.items()),
-                "dry": _sound(audio.set_peak(dry[index], dataset.WET_PEAK_DBFS), rate),
+                "dry": _sound(audio.set_peak(dry[index], WET_PEAK_DBFS), rate),
                 "wet": _sound(wet[index], rate),
-                "decoded": _sound(audio.set_peak(decoded[index], dataset.WET_PEAK_DBFS), rate),
+                "decoded": _sound(audio.set_peak(decoded[index], WET_PEAK_DBFS), rate),
             }
         )
     return drawn, sounds
@@ -136,7 +138,7 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
     encoder, of_sweep = chosen.encoder, chosen.logs != run
     experiment = encoder.experiment
     data = dataset.render(experiment)
-    splits, kinds = [data.split(name) for name in dataset.SPLITS], [effects.get(name) for name in encoder.effects]
+    splits, kinds = [data.split(name) for name in SPLITS], [effects.get(name) for name in encoder.effects]
     measured, test = board.measure({scoreboard.OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
 
     pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}

@@ -388,9 +388,8 @@ def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, f
         test_clips=-(-_TEST_CLIPS // least) * least,
     )
     split = dataset.render(dataclasses.replace(encoder.experiment, data=other)).split("test")
-    return dataclasses.replace(
-        split, recording=split.recording + np.int32(len(data.recordings))
-    )  # none is a training one
+    own = split.recipe.recording + np.int32(len(data.recordings))  # none is a training one
+    return dataclasses.replace(split, recipe=split.recipe._replace(recording=own))
 
 
 def read_ceiling(paths: Sequence[Path]) -> tuple[str | None, Ceiling]:

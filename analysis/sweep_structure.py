@@ -29,6 +29,7 @@ from analysis.sections import board
 from analysis.sections.table import FIGURES, Entries
 from jaxvae import atomic_file
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
 
 SIZES = Sizes(pairs=500, gallery=0, fixed_clips=20, path_clips=2, path_steps=11, map_clips=30)
 _SPREAD = 0.06  # of the seeds' dots along a logarithmic axis, so that they do not hide one another
@@ -153,7 +154,7 @@ def main(options: Options) -> None:
     """Measure, draw and write."""
     encoders, _ = comparison.load([options.run], ())
     data = dataset.render(next(iter(encoders.values())).experiment)
-    splits = [data.split(name) for name in dataset.SPLITS]
+    splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, seed=options.seed)
     fields = (options.x, options.colour, members.SEED)
     values = {name: members.values(encoder.experiment, fields) for name, encoder in encoders.items()}

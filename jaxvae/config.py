@@ -15,12 +15,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxvae import fields, sweep
+from jaxvae import block, fields, sweep
 from jaxvae.fields import number, number_property
 from jaxvae.sweep import Sweep
-
-BLOCK_CLIPS = 4
-"""Clips of a block: two contents, each at the same two settings (see `jaxvae.data.clips`)."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -97,13 +94,13 @@ class Data:
     def __post_init__(self) -> None:
         _require(len(self.effects) > 0, "data.effects is empty; name at least one effect")
         _require(len(set(self.effects)) == len(self.effects), f"data.effects names one twice: {self.effects}")
-        unit = BLOCK_CLIPS * len(self.effects)
+        unit = block.CLIPS * len(self.effects)
         for name in ("train_clips", "validation_clips", "test_clips"):
             clips = getattr(self, name)
             nearest = unit * max(1, round(clips / unit))
             _require(
                 clips == nearest,
-                f"data.{name} is {clips}; use a multiple of {unit}, such as {nearest}: blocks of {BLOCK_CLIPS} clips, "
+                f"data.{name} is {clips}; use a multiple of {unit}, such as {nearest}: blocks of {block.CLIPS} clips, "
                 f"{len(self.effects)} effects equally often",
             )
         _require(
@@ -259,8 +256,8 @@ class Objective:
         for name in ("swap", "dry_share", "reading_noise"):
             _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
         _require(
-            1 <= self.reconstructed_clips <= BLOCK_CLIPS,
-            f"reconstructed_clips is {self.reconstructed_clips}; use 1 to {BLOCK_CLIPS}",
+            1 <= self.reconstructed_clips <= block.CLIPS,
+            f"reconstructed_clips is {self.reconstructed_clips}; use 1 to {block.CLIPS}",
         )
         _require(self.temperature > 0, f"temperature is {self.temperature}; use more than 0")
 
@@ -298,8 +295,8 @@ class Train:
         for name in ("steps", "batch_size", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
         _require(
-            self.batch_size % BLOCK_CLIPS == 0,
-            f"train.batch_size is {self.batch_size}; use a multiple of {BLOCK_CLIPS}, for whole blocks of clips",
+            self.batch_size % block.CLIPS == 0,
+            f"train.batch_size is {self.batch_size}; use a multiple of {block.CLIPS}, for whole blocks of clips",
         )
         for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay", "seed", "order_seed"):
             _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")

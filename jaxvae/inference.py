@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from jaxvae import config, spectrogram
 from jaxvae.data.audio import set_peak
-from jaxvae.data.dataset import WET_PEAK_DBFS
+from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.models import heads
 from jaxvae.models.heads import Logits
 from jaxvae.models.vae import VAE, Posterior, narrow

@@ -11,7 +11,8 @@ import dataclasses
 import sys
 
 from jaxvae.data import dataset
-from jaxvae.data.dataset import REASONS, Dataset
+from jaxvae.data.clips import REASONS
+from jaxvae.data.dataset import Dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.effects import EffectError
 from launch import command_line
@@ -52,7 +53,7 @@ def describe(made: Dataset) -> list[str]:
             lines.append(f"  {name:<10} not complete, {source}")
             continue
         split = made.split(name)
-        counts = zip(REASONS, split.redraws.sum(axis=0), strict=True)
+        counts = zip(REASONS, split.recipe.redraws.sum(axis=0), strict=True)
         redraws = ", ".join(f"{count} {reason}" for reason, count in counts if count) or "none"
         lines.append(f"  {name:<10} {split.clips} clips {source}; draws repeated: {redraws}")
     lines.append(f"  {len(made.skipped)} files left out")

@@ -7,7 +7,7 @@ Conventions
     dry_known                  (batch,) 1 where the encoder may see the dry clip (dry-aware), 0 where not (blind)
     latent_dim                 dimensions of the effect latent in use, a number or an array; the rest are 0 and have no
                                gradient
-A batch is whole blocks of four, as in a data set: clip 4b + 2c + s is content c of block b at setting s.
+A batch is whole blocks of four, as in a data set (`jaxvae.block`).
 
 A network that uses `latent_dim` of its dimensions starts and computes as one that has no others (`narrow` makes it):
 noise and weights are drawn latent-major, so those of fewer dimensions are the first of those of more.
@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from jaxvae.config import BLOCK_CLIPS, Model
+from jaxvae import block
+from jaxvae.config import Model
 from jaxvae.models import backbones
 from jaxvae.models.effect_encoder import EffectEncoder
 from jaxvae.models.heads import Heads, Logits
@@ -148,7 +149,7 @@ def _sample(posterior: Posterior, noise: Float[Array, "batch latent"]) -> Float[
 
 def choose(x: Float[Array, "batch *rest"], chosen: Int[Array, "block clip"]) -> Float[Array, "chosen *rest"]:
     """Clips of each block, block after block."""
-    blocks = x.reshape(-1, BLOCK_CLIPS, *x.shape[1:])
+    blocks = block.by_block(x)
     index = chosen.reshape(*chosen.shape, *(1,) * (x.ndim - 1))
     return jnp.take_along_axis(blocks, index, axis=1).reshape(-1, *x.shape[1:])
 
@@ -165,32 +166,33 @@ def sample_randomness(
     dry_share: ArrayLike = 0.0,
     swap: ArrayLike = 0.0,
     reading_noise: ArrayLike = 0.0,
-    reconstructed_clips: int = BLOCK_CLIPS,
+    reconstructed_clips: int = block.CLIPS,
 ) -> Randomness:
     """The randomness of a training step: how many blocks are dry-aware, how many clips are made from others' latents.
 
     Noise of fewer latent dimensions has the first columns of that of more.
     """
     noise, content_noise, dry_known, swap_effect, swap_content, first = jax.random.split(key, 6)
-    blocks = batch // BLOCK_CLIPS
-    run = jax.random.randint(first, (blocks, 1), 0, BLOCK_CLIPS) + jnp.arange(reconstructed_clips)[None]
-    reconstructed = jnp.sort(run % BLOCK_CLIPS, axis=1)
+    blocks = block.block_of(batch)
+    run = jax.random.randint(first, (blocks, 1), 0, block.CLIPS) + jnp.arange(reconstructed_clips)[None]
+    reconstructed = jnp.sort(run % block.CLIPS, axis=1)
+    swapped = [jax.random.bernoulli(key, swap, reconstructed.shape) for key in (swap_effect, swap_content)]
     return Randomness(
-        jax.random.normal(noise, (config.latent_dim, batch)).T,
-        jax.random.normal(content_noise, (blocks * reconstructed_clips, config.content_dim)),
+        noise=jax.random.normal(noise, (config.latent_dim, batch)).T,
+        content_noise=jax.random.normal(content_noise, (blocks * reconstructed_clips, config.content_dim)),
         # The clips of a block alike, so that a pair of the contrastive term is of one mode.
-        jnp.repeat(jax.random.bernoulli(dry_known, dry_share, (blocks,)), BLOCK_CLIPS).astype(jnp.float32),
-        reconstructed,
-        reconstructed ^ (2 * jax.random.bernoulli(swap_effect, swap, reconstructed.shape)),
-        reconstructed ^ (1 * jax.random.bernoulli(swap_content, swap, reconstructed.shape)),
-        jnp.full(batch, reading_noise, jnp.float32),
+        dry_known=jnp.repeat(jax.random.bernoulli(dry_known, dry_share, (blocks,)), block.CLIPS).astype(jnp.float32),
+        reconstructed=reconstructed,
+        effect_from=jnp.where(swapped[0], block.same_setting(reconstructed), reconstructed),
+        content_from=jnp.where(swapped[1], block.same_content(reconstructed), reconstructed),
+        reading_noise=jnp.full(batch, reading_noise, jnp.float32),
     )
 
 
 def still(batch: int, config: Model) -> Randomness:
     """No randomness: posterior means, blind, every clip by itself."""
     noise, content_noise = jnp.zeros((batch, config.latent_dim)), jnp.zeros((batch, config.content_dim))
-    own = jnp.tile(jnp.arange(BLOCK_CLIPS), (batch // BLOCK_CLIPS, 1))
+    own = jnp.tile(jnp.arange(block.CLIPS), (block.block_of(batch), 1))
     return Randomness(noise, content_noise, jnp.zeros(batch), own, own, own, jnp.zeros(batch))
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Float
 
-from jaxvae import config
+from jaxvae import block, config
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.heads import HEADS
 from jaxvae.models.vae import Output, Posterior, latent_mask
@@ -70,13 +70,13 @@ def free_kl(kl: Float[Array, "batch latent"], free_nats: ArrayLike) -> Float[Arr
 def contrastive(mean: Float[Array, "batch latent"], temperature: ArrayLike) -> Float[Array, "batch"]:
     """InfoNCE in nats: which clip of the batch has the same setting (van den Oord et al. 2018, eq. 4, on cosines).
 
-    Of blocks of four (see `jaxvae.models.vae`): the right one is the other content at the same setting; among the wrong
+    Of blocks of four (`jaxvae.block`): the right one is the other content at the same setting; among the wrong
     ones is the same content at the other setting, the hardest to tell from content alone.
     """
     batch = len(mean)
     unit = mean / jnp.sqrt(jnp.sum(mean**2, axis=1, keepdims=True) + 1e-6)
     logits = jnp.where(jnp.eye(batch, dtype=bool), -jnp.inf, unit @ unit.T / temperature)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(batch) ^ 2)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, block.same_setting(jnp.arange(batch)))
 
 
 def elbo_term(seen: Pass) -> tuple[Float[Array, ""], Metrics]:

@@ -16,7 +16,7 @@ from jaxvae.config import Experiment
 from jaxvae.data import dataset
 from jaxvae.data.audio import to_float
 from jaxvae.data.dataset import Dataset, Split
-from jaxvae.data.input_pipeline import Examples, Feed
+from jaxvae.data.input_pipeline import Examples, InputPipeline
 from jaxvae.models import backbones
 from jaxvae.models.vae import VAE, Randomness, sample_randomness, still
 from jaxvae.spectrogram import Statistics
@@ -35,7 +35,7 @@ SHOWN_CLIPS = 6
 class Validation:
     """Clips of the validation set, each batch with its own noise, the same at every validation."""
 
-    feed: Feed
+    feed: InputPipeline
 
     @property
     def pool(self) -> Any:
@@ -72,7 +72,7 @@ class VAETask(Task):
     data: Dataset
     statistics: Statistics
     validation_split: Split
-    train: Feed
+    train: InputPipeline
     validation: Validation
 
     @classmethod
@@ -104,8 +104,8 @@ class VAETask(Task):
             data=data,
             statistics=statistics,
             validation_split=validation,
-            train=Feed(train, experiment, statistics, mesh),
-            validation=Validation(Feed(validation, experiment, statistics, mesh)),
+            train=InputPipeline(train, experiment, statistics, mesh),
+            validation=Validation(InputPipeline(validation, experiment, statistics, mesh)),
         )
 
     @staticmethod

@@ -23,6 +23,7 @@ from analysis.pictures import curves, effect_map, style
 from analysis.renders.material import Sizes
 from jaxvae import config, config_file, effects, inference, spectrogram
 from jaxvae.data import audio, dataset
+from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.models.vae import VAE
 from jaxvae.training.hyperparams import hyperparams
 from jaxvae.training.summaries import Summaries
@@ -103,10 +104,14 @@ def test_dry_clips_repeat_only_after_all_have_come(data):
     assert (embed.draw_dry(split, 5, seed=3) == embed.draw_dry(split, 5, seed=3)).all()
 
 
+def of_eight_crops(split: dataset.Split) -> dataset.Split:
+    """The split as if its eight clips were crops of three recordings."""
+    recording = np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32)
+    return dataclasses.replace(split, recipe=split.recipe._replace(recording=recording, start=1_000 * np.arange(8)))
+
+
 def test_dry_clips_are_spread_over_recordings(data):
-    split = dataclasses.replace(
-        data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), start=1_000 * np.arange(8)
-    )
+    split = of_eight_crops(data.split("test"))
     drawn = embed.spread_dry(split, 6, seed=0)
     assert sorted(split.recording[drawn[:3]]) == [4, 7, 9]
     assert sorted(split.recording[drawn[3:5]]) == [4, 7]
@@ -114,9 +119,7 @@ def test_dry_clips_are_spread_over_recordings(data):
 
 
 def test_pairs_differ_in_the_recording_only(data, kinds):
-    split = dataclasses.replace(
-        data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), start=1_000 * np.arange(8)
-    )
+    split = of_eight_crops(data.split("test"))
     plan = embed.pair_settings(kinds, split, 30, seed=0)
     first, second = embed.pairs(plan)
     np.testing.assert_array_equal(first, 2 * np.arange(30))
@@ -164,7 +167,7 @@ def test_features_belong_to_the_rendered_settings(data, kinds, monkeypatch):
     for row in range(len(plan.effect)):
         kind = kinds[plan.effect[row]]
         wet = kind.render(split.dry(plan.dry[row : row + 1])[0], kind.settings(plan.normalized[row]), rate)
-        expected = audio.set_peak(wet, dataset.WET_PEAK_DBFS)
+        expected = audio.set_peak(wet, WET_PEAK_DBFS)
         np.testing.assert_array_equal(features["first"][row], expected[200:210])
         np.testing.assert_array_equal(features["dry"][row], split.dry(plan.dry[row : row + 1])[0, :9])
     labelled = kept.labelled(features["first"], split)
@@ -183,7 +186,7 @@ def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monke
     kept, features = embed.represent(plan, data.split("test"), 8_000, peak)
     assert len(kept.effect) == len(features["peak"]) == 5
     np.testing.assert_array_equal(kept.dry, [3, 0, 1, 2, 3])
-    np.testing.assert_allclose(features["peak"], audio.gain(dataset.WET_PEAK_DBFS), rtol=1e-6)  # all the same level
+    np.testing.assert_allclose(features["peak"], audio.gain(WET_PEAK_DBFS), rtol=1e-6)  # all the same level
     assert "3 of 8 renders left out" in caplog.text
 
 

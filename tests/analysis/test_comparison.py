@@ -15,6 +15,7 @@ from analysis.sections import board
 from analysis.sections.table import FIGURES, Entries, number
 from jaxvae import config_file, inference, sweep
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
 from jaxvae.sweep import listed
 from jaxvae.training import population, run_folder
 
@@ -30,7 +31,7 @@ def measured(swept):
     data = dataset.render(next(iter(encoders.values())).experiment, progress=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
-        return board.measure(encoders, *map(data.split, dataset.SPLITS), SIZES)
+        return board.measure(encoders, *map(data.split, SPLITS), SIZES)
 
 
 @pytest.fixture

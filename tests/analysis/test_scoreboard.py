@@ -21,6 +21,7 @@ from analysis.sections.structure import Score
 from analysis.sections.table import Comparison, Entries, Entry
 from jaxvae import effects, inference
 from jaxvae.data import audio, dataset
+from jaxvae.data.recordings import SPLITS
 from jaxvae.models.vae import Posterior
 
 SIZES = Sizes(fit_clips=16, pairs=32, gallery=40, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=8)
@@ -458,7 +459,7 @@ def measured(stand_in, trained, data):
             loaded, parameters=(), experiment=dataclasses.replace(loaded.experiment, objective=blind)
         )
         models = {scoreboard.OURS: stand_in, "plain": plain}
-        return board.measure(models, *map(data.split, dataset.SPLITS), SIZES)
+        return board.measure(models, *map(data.split, SPLITS), SIZES)
 
 
 def test_rows_of_either_mode_are_compared_with_their_own(measured):

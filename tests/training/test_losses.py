@@ -8,7 +8,7 @@ import scipy.spatial
 import scipy.special
 import scipy.stats
 
-from jaxvae.data import dataset
+from jaxvae.data import dataset, order
 from jaxvae.models.heads import BINS, Truth, effect_nll, settings_nll
 from jaxvae.models.vae import Posterior
 from jaxvae.training import losses
@@ -143,7 +143,7 @@ def test_contrastive_gradient_is_finite_where_the_mean_is_zero():
 def test_contrastive_wants_the_settings_of_a_rendered_data_set_and_not_its_recordings(tiny):
     """A latent that is a direction for each setting of a training batch, or for each content."""
     split = dataset.render(tiny, progress=False).split("train")
-    chosen = dataset.indices(split, seed=0, step=1, batch_size=8)
+    chosen = order.indices(split, seed=0, step=1, batch_size=8)
     settings = np.column_stack([split.effect[chosen], np.nan_to_num(split.normalized[chosen], nan=-1.0)])
     contents = split.dry(chosen)
 
