@@ -25,12 +25,13 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import command_line, embed, interpolate, pair_plot, scoreboard, umap_plot
+from analysis import command_line, scoreboard
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
-from analysis.pictures import curves, effect_map, style
+from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
 from analysis.renders.material import Sizes
+from analysis.renders.plan import spread_dry
 from analysis.sections import board, table
 from analysis.sections.board import Board
 from jaxvae import atomic_file, config, effects, inference, spectrogram
@@ -173,23 +174,23 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             )
             for name in mapped
         }
-        drawn, scores = umap_plot.draw(panels, encoder.effects[:count], seed)
+        drawn, scores = umap.draw(panels, encoder.effects[:count], seed)
         maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
         caption = (
             "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
         )
         pictures["maps"].append(picture(f"{count} effects", caption, drawn))
 
-    clip = int(embed.spread_dry(test, sizes.path_clips, seed)[0])
+    clip = int(spread_dry(test, sizes.path_clips, seed)[0])
     for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
         name = drawn.effect.name
         grey = "Grey: the same clip at random settings."
-        pictures["effects"].append(picture(f"{name}: each parameter", grey, interpolate.draw_separate(drawn)))
+        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.draw_separate(drawn)))
         if len(drawn.effect.parameters) > 1:
-            pictures["effects"].append(picture(f"{name}: all parameters", grey, interpolate.draw_joint({name: drawn})))
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.draw_joint({name: drawn})))
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
-            pictures["effects"].append(picture(f"{name}: domain colouring", caption, pair_plot.draw(drawn)))
+            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.draw(drawn)))
     page = (
         scoreboard.environment()
         .get_template("report.html")

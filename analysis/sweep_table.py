@@ -23,12 +23,13 @@ import tyro
 from jaxtyping import Float
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis import command_line, embed
+from analysis import command_line
 from analysis.metrics import probes, reconstruction
 from analysis.models import members, representations
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders import material
+from analysis.renders.plan import draw_dry, random_settings
 from analysis.sections import structure
 from jaxvae import atomic_file, config, effects, inference
 from jaxvae.sweep import Value
@@ -113,7 +114,7 @@ def measure(
     rows = [row for row in rows if row.hears == "wet" or row.name == "constant"]
     kinds = [effects.get(name) for name in data.experiment.data.effects]
     plans = [
-        embed.random_settings(kinds, embed.draw_dry(split, count, seed), 2 * seed + number)
+        random_settings(kinds, draw_dry(split, count, seed), 2 * seed + number)
         for number, (split, count) in enumerate(zip((train, test), clips, strict=True))
     ]
     seen = [

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int16, Int32, Int64
 
 from jaxvae import effects
 from jaxvae.config import BLOCK_CLIPS, Experiment
@@ -217,3 +217,9 @@ def _fault(wet: Float32[np.ndarray, "sample"]) -> str | None:
     if peak > EXPLODING_DBFS:
         return "exploding"
     return "wet_silent" if peak < SILENT_DBFS else None
+
+
+def usable(wet: Float[np.ndarray, "clip sample"]) -> Bool[np.ndarray, "clip"]:
+    """Which clips can be used: finite, not silent, not exploding."""
+    peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
+    return (peak >= SILENT_DBFS) & (peak <= EXPLODING_DBFS)
