@@ -15,11 +15,10 @@ from typing import Literal
 
 import tyro
 
-from analysis import command_line
 from analysis.renders import embedding
 from analysis.renders.embedding import Source
 from analysis.renders.plan import draw_dry, fixed_settings, random_settings, sweep_settings
-from jaxvae import effects, inference
+from jaxvae import command_line, effects, inference
 from jaxvae.data import dataset
 
 
@@ -49,7 +48,7 @@ class Options:
     """Such as local:2, for two worker processes of this machine, or the address of a Dask scheduler."""
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Embed and write the file."""
     if options.clips < 1 or options.steps < 2:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
@@ -69,7 +68,8 @@ def main(options: Options) -> None:
     else:
         made = embedding.embed(encoder, split, options.split, plan)
     made.save(options.out)
-    print(f"{options.out}: {len(made.mean)} of {len(plan.effect)} clips, {encoder.latent_dim} latent dimensions")
+    print(f"{len(made.mean)} of {len(plan.effect)} clips, {encoder.latent_dim} latent dimensions")
+    return [options.out]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import tyro
 
-from analysis import command_line
 from analysis.pictures import effect_map, effect_paths, style
+from jaxvae import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,18 +35,19 @@ class Options:
     members: command_line.Members = ()
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Draw and write the pictures."""
     clip, maps = effect_map.of_run(
         options.run, options.members, options.effect, options.clip, steps=options.steps, seed=options.seed
     )
-    joint = options.out
+    print(f"dry clip {clip} of the test split")
+    drawings = {options.out: effect_paths.draw_joint(maps)}
     if len(maps) == 1:
-        joint = options.out.with_name(f"{options.out.stem}_joint{options.out.suffix}")
-        style.save(effect_paths.draw_separate(*maps.values()), options.out)
-        print(f"wrote {options.out}: dry clip {clip} of the test split")
-    style.save(effect_paths.draw_joint(maps), joint)
-    print(f"wrote {joint}: dry clip {clip} of the test split")
+        beside = options.out.with_name(f"{options.out.stem}_joint{options.out.suffix}")
+        drawings = {options.out: effect_paths.draw_separate(*maps.values()), beside: drawings[options.out]}
+    for path, drawing in drawings.items():
+        style.save(drawing, path)
+    return list(drawings)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import tyro
 
-from analysis import command_line
 from analysis.pictures import effect_map, effect_pairs, style
+from jaxvae import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Options:
     member: command_line.Member = None
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Draw and write the picture."""
     clip, maps = effect_map.of_run(
         options.run,
@@ -45,7 +45,8 @@ def main(options: Options) -> None:
         seed=options.seed,
     )
     style.save(effect_pairs.draw(*maps.values()), options.out)
-    print(f"wrote {options.out}: dry clip {clip} of the test split")
+    print(f"dry clip {clip} of the test split")
+    return [options.out]
 
 
 if __name__ == "__main__":

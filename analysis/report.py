@@ -25,16 +25,17 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import command_line, scoreboard
+from analysis import scoreboard
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
+from analysis.pages import templates
 from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
 from analysis.renders.material import Sizes
 from analysis.renders.plan import spread_dry
 from analysis.sections import board, table
 from analysis.sections.board import Board
-from jaxvae import atomic_file, config, effects, inference, spectrogram
+from jaxvae import atomic_file, command_line, config, effects, inference, spectrogram
 from jaxvae.data import audio, dataset
 
 _MAP_SETTINGS = 240
@@ -191,26 +192,22 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
             pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.draw(drawn)))
-    page = (
-        scoreboard.environment()
-        .get_template("report.html")
-        .render(
-            experiment=experiment,
-            data=data,
-            kinds=kinds,
-            config=json.dumps(config.to_dict(experiment), indent=1),
-            commands=commands(run, experiment, chosen.index if of_sweep else None),
-            member=chosen.title if of_sweep else None,
-            date=datetime.date.today().isoformat(),
-            seed=seed,
-            sections=scoreboard.sections(measured),
-            advantages=scoreboard.advantages(measured),
-            pictures=pictures,
-            sounds=sounds,
-            clip=clip,
-            recording=data.recordings[int(test.recording[clip])],
-            seconds=time.perf_counter() - began,
-        )
+    page = templates.get("report.html").render(
+        experiment=experiment,
+        data=data,
+        kinds=kinds,
+        config=json.dumps(config.to_dict(experiment), indent=1),
+        commands=commands(run, experiment, chosen.index if of_sweep else None),
+        member=chosen.title if of_sweep else None,
+        date=datetime.date.today().isoformat(),
+        seed=seed,
+        sections=scoreboard.sections(measured),
+        advantages=scoreboard.advantages(measured),
+        pictures=pictures,
+        sounds=sounds,
+        clip=clip,
+        recording=data.recordings[int(test.recording[clip])],
+        seconds=time.perf_counter() - began,
     )
     return page, measured, maps
 
@@ -228,7 +225,7 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Measure, draw and write the page and its figures."""
     name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
     out = options.run / name if options.out is None else options.out
@@ -239,7 +236,7 @@ def main(options: Options) -> None:
         with atomic_file.write(path) as file:
             file.write(text.encode())
     print(table.text(scoreboard.advantages(measured)))
-    print(f"wrote {out} ({len(page) / 2**20:.1f} MB) and {beside}")
+    return [out, beside]
 
 
 if __name__ == "__main__":

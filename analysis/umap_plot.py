@@ -14,13 +14,12 @@ from pathlib import Path
 
 import tyro
 
-from analysis import command_line
 from analysis.models import members, representations
 from analysis.pictures import style, umap
 from analysis.renders import chunks, material
 from analysis.renders.material import Sizes
 from analysis.renders.plan import draw_dry, random_settings
-from jaxvae import effects
+from jaxvae import command_line, effects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Options:
     members: command_line.Members = ()
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Draw and write the picture."""
     chosen = members.load(options.run, options.members)
     encoder = chosen[0].encoder
@@ -68,7 +67,7 @@ def main(options: Options) -> None:
     style.save(drawing, options.out)
     for title, score in scores.items():
         print(title, score._asdict())
-    print(f"wrote {options.out}")
+    return [options.out]
 
 
 if __name__ == "__main__":

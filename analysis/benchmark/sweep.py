@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis import command_line
-from jaxvae import config
+from jaxvae import command_line, config
 from jaxvae.data import dataset
 
 

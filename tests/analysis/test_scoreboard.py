@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from sklearn.decomposition import PCA
 
-from analysis import command_line, scoreboard
+from analysis import scoreboard
 from analysis.metrics import layout
 from analysis.metrics.probes import Labelled
 from analysis.models import representations
@@ -21,7 +21,7 @@ from analysis.renders.plan import random_settings, sweep_settings
 from analysis.sections import board, structure, table
 from analysis.sections.structure import Score
 from analysis.sections.table import Comparison, Entries, Entry
-from jaxvae import effects, inference
+from jaxvae import command_line, effects, inference
 from jaxvae.data import audio, dataset
 from jaxvae.models.vae import Posterior
 

@@ -19,12 +19,12 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
-from analysis import command_line, embed, sweep_table
+from analysis import embed, sweep_table
 from analysis.models import members
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders.embedding import Embedding
-from jaxvae import config
+from jaxvae import command_line, config
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.summaries import Summaries
