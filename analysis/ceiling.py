@@ -21,7 +21,6 @@ Conventions
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,11 +35,10 @@ from tqdm import tqdm
 
 from analysis.metrics.probes import Labelled
 from analysis.sections import structure
-from jaxvae import atomic_file, effects, inference
+from jaxvae import atomic_file, command_line, effects, inference
+from jaxvae.config import Experiment
 from jaxvae.data import audio, clips, dataset
-from jaxvae.effects import Effect, EffectError
-from jaxvae.training.checkpoints import CheckpointError
-from launch import command_line
+from jaxvae.effects import Effect
 
 STARTS = 4
 _EXPLORED = 0.15  # share of the evaluations
@@ -388,26 +386,21 @@ class Options:
             raise ValueError(f"effects is {self.effects}; leave it out, a network reads all that it was trained on")
 
 
-def main() -> None:
-    """Read the command line, search, and write the figures."""
-    experiment, options = command_line.parse(Options, __doc__)
-    try:
-        if options.supervised:
-            encoder = inference.load(options.supervised)
-            figures = supervised(encoder, dataset.render(encoder.experiment, options.workers).split("test"))
-        else:
-            data = dataset.render(experiment, options.workers)
-            kinds = [effects.get(name) for name in options.effects] or data.effects
-            dataset.require_available(kinds)
-            searches = options.out.with_suffix(".searches.json")
-            figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
-        _save(options.out, figures)
-    except (CheckpointError, EffectError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command continues")
+def main(experiment: Experiment, options: Options) -> list[Path]:
+    """Search, or ask a network, and write the figures."""
+    if options.supervised:
+        encoder = inference.load(options.supervised)
+        figures = supervised(encoder, dataset.render(encoder.experiment, options.workers).split("test"))
+    else:
+        data = dataset.render(experiment, options.workers)
+        kinds = [effects.get(name) for name in options.effects] or data.effects
+        dataset.require_available(kinds)
+        searches = options.out.with_suffix(".searches.json")
+        figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
+    _save(options.out, figures)
     print("\n".join(table(figures)))
+    return [options.out]
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run_experiment(main, Options, __doc__, interrupted="interrupted; the same command continues")

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import tyro
 
-from analysis import command_line, scoreboard
+from analysis import scoreboard
 from analysis.models import members, representations
 from analysis.renders.material import Sizes
 from analysis.sections import board
 from analysis.sections.board import Board
 from analysis.sections.table import FIGURES, Entries, Key, number
-from jaxvae import atomic_file, config, config_file, fields, inference, sweep
+from jaxvae import atomic_file, command_line, config, inference
 from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 

@@ -25,15 +25,17 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import command_line, embed, interpolate, pair_plot, scoreboard, umap_plot
+from analysis import scoreboard
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
-from analysis.pictures import curves, effect_map, style
+from analysis.pages import templates
+from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
 from analysis.renders.material import Sizes
+from analysis.renders.plan import spread_dry
 from analysis.sections import board, table
 from analysis.sections.board import Board
-from jaxvae import atomic_file, config, config_file, effects, fields, inference, spectrogram
+from jaxvae import atomic_file, command_line, config, effects, fields, inference, spectrogram
 from jaxvae.data import audio, dataset
 from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.data.recordings import SPLITS
@@ -175,43 +177,39 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             )
             for name in mapped
         }
-        drawn, scores = umap_plot.draw(panels, encoder.effects[:count], seed)
+        drawn, scores = umap.draw(panels, encoder.effects[:count], seed)
         maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
         caption = (
             "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
         )
         pictures["maps"].append(picture(f"{count} effects", caption, drawn))
 
-    clip = int(embed.spread_dry(test, sizes.path_clips, seed)[0])
+    clip = int(spread_dry(test, sizes.path_clips, seed)[0])
     for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
         name = drawn.effect.name
         grey = "Grey: the same clip at random settings."
-        pictures["effects"].append(picture(f"{name}: each parameter", grey, interpolate.draw_separate(drawn)))
+        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.draw_separate(drawn)))
         if len(drawn.effect.parameters) > 1:
-            pictures["effects"].append(picture(f"{name}: all parameters", grey, interpolate.draw_joint({name: drawn})))
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.draw_joint({name: drawn})))
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
-            pictures["effects"].append(picture(f"{name}: domain colouring", caption, pair_plot.draw(drawn)))
-    page = (
-        scoreboard.environment()
-        .get_template("report.html")
-        .render(
-            experiment=experiment,
-            data=data,
-            kinds=kinds,
-            config=json.dumps(fields.to_dict(experiment), indent=1),
-            commands=commands(run, experiment, chosen.index if of_sweep else None),
-            member=chosen.title if of_sweep else None,
-            date=datetime.date.today().isoformat(),
-            seed=seed,
-            sections=scoreboard.sections(measured),
-            advantages=scoreboard.advantages(measured),
-            pictures=pictures,
-            sounds=sounds,
-            clip=clip,
-            recording=data.recordings[int(test.recording[clip])],
-            seconds=time.perf_counter() - began,
-        )
+            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.draw(drawn)))
+    page = templates.get("report.html").render(
+        experiment=experiment,
+        data=data,
+        kinds=kinds,
+        config=json.dumps(fields.to_dict(experiment), indent=1),
+        commands=commands(run, experiment, chosen.index if of_sweep else None),
+        member=chosen.title if of_sweep else None,
+        date=datetime.date.today().isoformat(),
+        seed=seed,
+        sections=scoreboard.sections(measured),
+        advantages=scoreboard.advantages(measured),
+        pictures=pictures,
+        sounds=sounds,
+        clip=clip,
+        recording=data.recordings[int(test.recording[clip])],
+        seconds=time.perf_counter() - began,
     )
     return page, measured, maps
 
@@ -229,7 +227,7 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Measure, draw and write the page and its figures."""
     name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
     out = options.run / name if options.out is None else options.out
@@ -240,7 +238,7 @@ def main(options: Options) -> None:
         with atomic_file.write(path) as file:
             file.write(text.encode())
     print(table.text(scoreboard.advantages(measured)))
-    print(f"wrote {out} ({len(page) / 2**20:.1f} MB) and {beside}")
+    return [out, beside]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
-from analysis import command_line
 from analysis.metrics import audibility, paths
 from analysis.models import members, representations
 from analysis.pictures import style
@@ -28,7 +27,7 @@ from analysis.sections import board, structure, table
 from analysis.sections.board import PROTOCOLS, Board
 from analysis.sections.structure import Ceiling
 from analysis.sections.table import FIGURES, Entries, Key, Table
-from jaxvae import atomic_file, effects, fields, inference
+from jaxvae import atomic_file, command_line, effects, inference
 from jaxvae.data import dataset, recordings
 
 OURS = "this model"

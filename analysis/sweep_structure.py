@@ -20,14 +20,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis import command_line, comparison
+from analysis import comparison
 from analysis.models import members, representations
 from analysis.pictures import style
 from analysis.pictures.sweeps import Key, log_scale
 from analysis.renders.material import Sizes
 from analysis.sections import board
 from analysis.sections.table import FIGURES, Entries
-from jaxvae import atomic_file
+from jaxvae import atomic_file, command_line
 from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 

@@ -269,7 +269,7 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
     """
     members = run_folder.read(Path(workdir))
     if member is None:
-        member = min(members, key=lambda index: np.inf if members[index].best is None else members[index].best)
+        member = run_folder.best(members)
     if member not in members:
         raise CheckpointError(f"{workdir} has no member {member}; it has {', '.join(map(str, members))}")
     chosen = members[member]

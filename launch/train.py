@@ -12,13 +12,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from jaxvae import config, sweep
-from jaxvae.effects import EffectError
+from jaxvae import command_line, config, sweep
 from jaxvae.training import loop
-from jaxvae.training.checkpoints import CheckpointError
-from jaxvae.training.run import TrainingDiverged
 from jaxvae.training.vae_task import VAETask
-from launch import command_line
 from launch.hosts import Hosts, together
 
 
@@ -49,15 +45,15 @@ def _chosen(experiment: config.Experiment, member: int | None) -> config.Experim
 
 def main() -> None:
     """Read the command line, train, and exit with 128 + N when signal N stopped the run."""
-    experiment, options = command_line.parse(Options, __doc__)
-    try:
-        options.hosts.join()
-        with together():
-            stopped = train(_chosen(experiment, options.member), options.workdir)
-    except (CheckpointError, TrainingDiverged, EffectError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted before or between steps; the same command continues from what is on disk")
+    command_line.run_experiment(
+        _main, Options, __doc__, "interrupted before or between steps; the same command continues from what is on disk"
+    )
+
+
+def _main(experiment: config.Experiment, options: Options) -> None:
+    options.hosts.join()
+    with together():
+        stopped = train(_chosen(experiment, options.member), options.workdir)
     sys.exit(128 + stopped if stopped else 0)
 
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
-from jaxvae import devices
+from analysis.pages import plain_table
+from jaxvae import command_line
 from jaxvae.config import Execution, Experiment, Model, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
@@ -139,22 +139,32 @@ def measure(rows: list[Row], calls: int) -> list[float]:
 
 def table(rows: list[Row], seconds: list[float], batch_size: int, flops: float, most: float) -> str:
     """The timings in Markdown."""
-    lines = [
-        "| members | mode | steps a call | clips/s of all | of each | against one, 1 step a call | against best one "
-        "| compile s | program MB | state MB a member | GFLOP/s | of ceiling |",
-        "|" + "---|" * 12,
-    ]
+    columns = (
+        *("members", "mode", "steps a call", "clips/s of all", "of each", "against one, 1 step a call"),
+        *("against best one", "compile s", "program MB", "state MB a member", "GFLOP/s", "of ceiling"),
+    )
+    lines = [columns]
     rates = [row.members * row.steps * batch_size / second for row, second in zip(rows, seconds, strict=True)]
     singles = [rate for row, rate in zip(rows, rates, strict=True) if row.members == 1]
     for row, rate in zip(rows, rates, strict=True):
         speed = flops * rate / batch_size
         lines.append(
-            f"| {row.members} | {row.name} | {row.steps} | {rate:.0f} | {rate / row.members:.1f} "
-            f"| {rate / singles[0]:.2f} | {rate / max(singles):.2f} | {row.compile_s:.1f} "
-            f"| {row.program_bytes / 1e6:.0f} | {row.state_bytes / row.members / 1e6:.1f} "
-            f"| {speed / 1e9:.0f} | {speed / most:.0%} |"
+            (
+                str(row.members),
+                row.name,
+                str(row.steps),
+                f"{rate:.0f}",
+                f"{rate / row.members:.1f}",
+                f"{rate / singles[0]:.2f}",
+                f"{rate / max(singles):.2f}",
+                f"{row.compile_s:.1f}",
+                f"{row.program_bytes / 1e6:.0f}",
+                f"{row.state_bytes / row.members / 1e6:.1f}",
+                f"{speed / 1e9:.0f}",
+                f"{speed / most:.0%}",
+            )
         )
-    return "\n".join(lines)
+    return plain_table.markdown(lines)
 
 
 def main(options: Options) -> None:
@@ -176,4 +186,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    command_line.run(main, Options, __doc__)

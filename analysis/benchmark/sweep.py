@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis import command_line
-from jaxvae import config_file, sweep
+from jaxvae import command_line
 from jaxvae.data import dataset
 
 

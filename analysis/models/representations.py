@@ -84,6 +84,12 @@ def difference(name: str) -> str:
     return f"{name}, wet − dry"
 
 
+def means(encoder: inference.SpectrogramEncoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Posterior means as a function of wet and dry clips, dry-aware if the encoder can be."""
+    rate = encoder.experiment.audio.sample_rate
+    return lambda wet, dry: encoder.embed(wet, rate, dry if encoder.dry_aware else None)
+
+
 def rows(
     models: Mapping[str, inference.SpectrogramEncoder], train: dataset.Split, components: int, seed: int
 ) -> tuple[list[Representation], PrincipalComponents]:

@@ -22,14 +22,14 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from analysis import embed, umap_plot
-from analysis.metrics import reconstruction
+from analysis.metrics import layout, reconstruction
 from analysis.metrics.probes import NEIGHBOURS
 from analysis.models import representations
 from analysis.models.baselines import PrincipalComponents
 from analysis.models.representations import Hears, Representation
 from analysis.renders import material
 from analysis.renders.material import Material, Renders, Sizes
+from analysis.renders.plan import pairs
 from analysis.sections import structure, table
 from analysis.sections.structure import Ceiling, Score
 from analysis.sections.table import Comparison, Entry
@@ -145,7 +145,7 @@ def measure(
             along = structure.along(moved, made.paths.plan, made.paths.distance_db, made.paths.recording, ceiling)
             scores.add("paths", row.name, [*along, *structure.ring(cloud, made.cloud.plan, "ring_pca", _flatten)])
             if row.encoder is encoder:
-                scores.add("paths", row.name, structure.ring(cloud, made.cloud.plan, "ring_umap", umap_plot.fit))
+                scores.add("paths", row.name, structure.ring(cloud, made.cloud.plan, "ring_umap", layout.fit))
             _invariance(scores, row.name, made, seed)
             _latent(scores, row, made, sizes, seed)
             _unseen(scores, row.name, made, seed)
@@ -237,7 +237,7 @@ def _settings(scores: _Scores, name: str, made: Material, ceiling: Ceiling, seed
 
 
 def _invariance(scores: _Scores, name: str, made: Material, seed: int) -> None:
-    first, second = embed.pairs(made.held.plan)
+    first, second = pairs(made.held.plan)
     features, recording = made.held.features[name], made.held.recording
     scores.add("invariance", name, structure.recording_read(features, made.held.plan.dry, recording, seed))
     if (content := made.held.content(name)) is not None:
@@ -257,11 +257,11 @@ def _latent(scores: _Scores, row: Representation, made: Material, sizes: Sizes, 
     """Structure of the space on the first clip of each pair, whose effects take turns."""
     if row.encoder is not None:
         scores.add("vae", row.name, structure.latent(made.held.posterior(row.name)))
-    chosen = embed.pairs(made.held.plan)[0][: sizes.map_clips]
+    chosen = pairs(made.held.plan)[0][: sizes.map_clips]
     features, effect = made.held.features[row.name][chosen], made.held.plan.effect[chosen]
     scores.add("vae", row.name, structure.silhouette(features, effect))
     if row.mapped and len(chosen) > 2 * NEIGHBOURS:
-        scores.add("vae", row.name, structure.plane(features, umap_plot.fit(features, seed), effect))
+        scores.add("vae", row.name, structure.plane(features, layout.fit(features, seed), effect))
 
 
 def _unseen(scores: _Scores, name: str, made: Material, seed: int) -> None:

@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float, Int
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 
-from analysis.embed import Plan
 from analysis.metrics import audibility, calibration, paths, probes, retrieval
 from analysis.metrics.probes import NEIGHBOURS, Labelled
+from analysis.renders.plan import Plan
 from jaxvae.effects import Effect
 from jaxvae.models.vae import Posterior
 from jaxvae.training import losses

@@ -5,6 +5,8 @@ group_0/checkpoints/     of all members of a sweep that one program trains
 member_000/              TensorBoard logs of one member of a sweep
 """
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,3 +98,8 @@ def read(workdir: Path) -> dict[int, Member]:
             f"{workdir} holds no checkpoint; make one with python -m launch.train CONFIG --workdir {workdir}"
         )
     return dict(sorted(found.items()))
+
+
+def best(members: Mapping[int, Member]) -> int:
+    """Index of the member with the lowest `run.CRITERION`; the first, if none was ever validated."""
+    return min(members, key=lambda index: math.inf if members[index].best is None else members[index].best)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from analysis import comparison, scoreboard, sweep_structure, umap_plot
+from analysis import comparison, scoreboard, sweep_structure
+from analysis.metrics import layout
 from analysis.renders.material import Sizes
 from analysis.sections import board
 from analysis.sections.table import FIGURES, Entries, number
@@ -30,7 +31,7 @@ def measured(swept):
     encoders, _ = comparison.load([swept], ())
     data = dataset.render(next(iter(encoders.values())).experiment, progress=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+        patch.setattr(layout, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
         return board.measure(encoders, *map(data.split, SPLITS), SIZES)
 
 

@@ -11,15 +11,17 @@ import pytest
 import soundfile
 from sklearn.decomposition import PCA
 
-from analysis import command_line, embed, scoreboard, umap_plot
+from analysis import scoreboard
+from analysis.metrics import layout
 from analysis.metrics.probes import Labelled
 from analysis.models import representations
 from analysis.renders import material
 from analysis.renders.material import Sizes
+from analysis.renders.plan import random_settings, sweep_settings
 from analysis.sections import board, structure, table
 from analysis.sections.structure import Score
 from analysis.sections.table import Comparison, Entries, Entry
-from jaxvae import effects, inference
+from jaxvae import command_line, effects, inference
 from jaxvae.data import audio, dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.models.vae import Posterior
@@ -36,7 +38,7 @@ def data(tiny):
 @pytest.fixture(autouse=True)
 def quick_map(monkeypatch):
     """Principal components in the place of UMAP, which compiles for seconds."""
-    monkeypatch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+    monkeypatch.setattr(layout, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
 
 
 def clips(count=400, seed=0, recordings=8):
@@ -179,7 +181,7 @@ def test_heads_that_know_are_scored_by_what_their_bins_leave_open():
 
 
 def plan_of(steps, dry):
-    return embed.sweep_settings(KINDS, np.array(dry), steps)
+    return sweep_settings(KINDS, np.array(dry), steps)
 
 
 def test_straight_paths_score_one_and_a_parameter_that_does_nothing_scores_nothing():
@@ -208,7 +210,7 @@ def test_a_mean_over_paths_keeps_its_clips():
 
 def test_rings_are_found_in_the_cloud_of_their_effect():
     rng = np.random.default_rng(0)
-    plan = embed.random_settings(KINDS, np.zeros(400, int), 0)
+    plan = random_settings(KINDS, np.zeros(400, int), 0)
     angle = rng.uniform(0, 2 * np.pi, len(plan.effect))
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) + rng.normal(0, 0.02, (len(angle), 2))
     disc = ring * np.sqrt(rng.uniform(size=(len(angle), 1)))
@@ -452,7 +454,7 @@ def test_answers_of_heads_come_back_as_they_were(stand_in, data):
 @pytest.fixture(scope="module")
 def measured(stand_in, trained, data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+        patch.setattr(layout, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
         loaded = inference.load(trained)
         blind = dataclasses.replace(loaded.experiment.objective, dry_share=0.0)
         plain = dataclasses.replace(

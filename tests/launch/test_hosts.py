@@ -26,9 +26,9 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from jaxvae.training import run_folder
-from jaxvae import config, inference
+from jaxvae import command_line, config, inference
 from jaxvae.training.run import Run
-from launch import command_line, train
+from launch import train
 experiment, workdir, *hosts = sys.argv[1:]
 advance = Run.advance
 def slow(run, batches):
