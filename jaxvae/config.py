@@ -266,7 +266,7 @@ class Objective:
 class Train:
     """How long and how fast."""
 
-    steps: int = 4_000
+    steps: int = number(4_000, shared=True)  # a program takes as many with every member
     """Steps of the optimiser in the whole run."""
     batch_size: int = 48
     """Clips in the batch of one step, whole blocks of four."""
@@ -358,12 +358,6 @@ class Experiment:
     def bins(self) -> int:
         """Frequency bins, or mel bands, in a spectrogram."""
         return self.spectrogram.n_mels if self.spectrogram.scale == "mel" else self.spectrogram.n_fft // 2 + 1
-
-    @number_property
-    def steps(self) -> int:
-        """Optimiser steps of the whole run, over which the learning rate falls. They are no `number`: a program takes
-        as many steps with every member."""
-        return self.train.steps
 
     @number_property
     def steps_per_epoch(self) -> int:

@@ -22,11 +22,13 @@ class Number(NamedTuple):
     dtype: str = "float32"
     through: str = ""
     """Name of the `number_property` that is made of the field, where the field itself does not reach the program."""
+    shared: bool = False
+    """Whether the members of a program may not differ in it after all."""
 
 
-def number(default: Value, dtype: str = "float32", through: str = "", **metadata: Any) -> Any:
-    """A field that may differ between the members of one program."""
-    return dataclasses.field(default=default, metadata={"number": Number(dtype, through), **metadata})
+def number(default: Value, dtype: str = "float32", through: str = "", shared: bool = False, **metadata: Any) -> Any:
+    """A field that reaches a program as an array (see `Number`), so that its members may differ in it."""
+    return dataclasses.field(default=default, metadata={"number": Number(dtype, through, shared), **metadata})
 
 
 class number_property(property):
@@ -34,7 +36,7 @@ class number_property(property):
 
 
 def numbers(experiment: Any) -> dict[str, Number]:
-    """The fields that may differ between the members of one program, by path."""
+    """The fields that reach a program as arrays, by path."""
 
     def marked(section: Any, prefix: str) -> Iterator[tuple[str, Number]]:
         for field in dataclasses.fields(section):

@@ -22,7 +22,7 @@ def groups(experiments: Sequence[Any]) -> list[list[int]]:
     """Indices of the experiments that one program can train, in order of their first member."""
     found: dict[Any, list[int]] = {}
     for index, experiment in enumerate(experiments):
-        free = {*fields.numbers(experiment), "name"}
+        free = {"name", *(path for path, mark in fields.numbers(experiment).items() if not mark.shared)}
         program = tuple((path, value) for path, value in fields.flat(experiment).items() if path not in free)
         found.setdefault(program, []).append(index)
     return list(found.values())
