@@ -35,7 +35,7 @@ from scipy.stats import qmc
 from tqdm import tqdm
 
 from analysis.metrics.probes import Labelled
-from analysis.sections import structure
+from analysis.sections.settings import head
 from jaxvae import atomic_file, effects, inference
 from jaxvae.data import audio, clips, dataset
 from jaxvae.effects import Effect, EffectError
@@ -328,7 +328,7 @@ def supervised(encoder: inference.Encoder, test: dataset.Split) -> dict[str, Any
                 parameter.name: _recovered(explained, mae)
                 for parameter, explained, mae in zip(kinds[index].parameters, of.explained.T, of.mae, strict=True)
             }
-            for index, of in structure.head(answers, held).items()
+            for index, of in head(answers, held).items()
         },
     }
 

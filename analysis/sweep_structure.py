@@ -20,13 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis import command_line, comparison
+from analysis import command_line
 from analysis.models import members, representations
 from analysis.pictures import style
 from analysis.pictures.sweeps import Key, log_scale
 from analysis.renders.material import Sizes
-from analysis.sections import board
-from analysis.sections.table import FIGURES, Entries
+from analysis.sections import FIGURES, board, replicates
+from analysis.sections.table import Entries
 from jaxvae import atomic_file
 from jaxvae.data import dataset
 
@@ -151,7 +151,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Measure, draw and write."""
-    encoders, _ = comparison.load([options.run], ())
+    encoders, _ = replicates.load([options.run], ())
     data = dataset.render(next(iter(encoders.values())).experiment)
     splits = [data.split(name) for name in dataset.SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, seed=options.seed)

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 import soundfile
+from analysis.sections.structure import Score
 from sklearn.decomposition import PCA
 
 from analysis import command_line, embed, scoreboard, umap_plot
@@ -17,7 +18,6 @@ from analysis.models import representations
 from analysis.renders import material
 from analysis.renders.material import Sizes
 from analysis.sections import board, structure, table
-from analysis.sections.structure import Score
 from analysis.sections.table import Comparison, Entries, Entry
 from jaxvae import effects, inference
 from jaxvae.data import audio, dataset
