@@ -17,8 +17,9 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from analysis import embed, interpolate, pair_plot, report, scoreboard, umap_plot
+from analysis import embed, interpolate, pair_plot, report, umap_plot
 from analysis.models import baselines, members
+from analysis.pages.scoreboard import chapters
 from analysis.pictures import curves, effect_map, style
 from analysis.renders.material import Sizes
 from jaxvae import config, effects, inference, spectrogram
@@ -465,7 +466,7 @@ def test_the_page_shows_every_row_and_section(page):
     assert list(board.hears) == names
     for name in names:
         assert f"<td>{name}</td>" in text
-    for section in scoreboard.sections(board):
+    for section in chapters(board):
         assert f"<h2>{section.title}</h2>" in text
     json.dumps(board.figures(), allow_nan=False)
 
