@@ -34,7 +34,7 @@ from scipy.stats import qmc
 from tqdm import tqdm
 
 from analysis.metrics.probes import Labelled
-from analysis.sections import structure
+from analysis.sections.settings import head
 from jaxvae import atomic_file, command_line, effects, inference
 from jaxvae.config import Experiment
 from jaxvae.data import audio, clips, dataset
@@ -324,7 +324,7 @@ def supervised(encoder: inference.SpectrogramEncoder, test: dataset.Split) -> di
                 parameter.name: _recovered(explained, mae)
                 for parameter, explained, mae in zip(kinds[index].parameters, of.explained.T, of.mae, strict=True)
             }
-            for index, of in structure.head(answers, held).items()
+            for index, of in head(answers, held).items()
         },
     }
 

@@ -25,16 +25,17 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import scoreboard
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
 from analysis.pages import templates
+from analysis.pages.scoreboard import advantages, chapters
 from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
 from analysis.renders.material import Sizes
 from analysis.renders.plan import spread_dry
 from analysis.sections import board, table
 from analysis.sections.board import Board
+from analysis.sections.outline import OURS
 from jaxvae import atomic_file, command_line, config, effects, fields, inference, spectrogram
 from jaxvae.data import audio, dataset
 from jaxvae.data.clips import WET_PEAK_DBFS
@@ -141,11 +142,11 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
     experiment = encoder.experiment
     data = dataset.render(experiment)
     splits, kinds = [data.split(name) for name in SPLITS], [effects.get(name) for name in encoder.effects]
-    measured, test = board.measure({scoreboard.OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
+    measured, test = board.measure({OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
 
     pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
-    kl = np.array(measured.kl_per_dimension[scoreboard.OURS])
-    active = probes.active_units(measured.held.features[scoreboard.OURS])
+    kl = np.array(measured.kl_per_dimension[OURS])
+    active = probes.active_units(measured.held.features[OURS])
     pictures["run"] = [
         picture(
             "Training",
@@ -164,8 +165,8 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
 
     maps = {}
     # Each mode beside the principal components that hear the same.
-    pairs = [(scoreboard.OURS, components.name)]
-    pairs += [(representations.dry_aware(scoreboard.OURS), representations.difference(components.name))]
+    pairs = [(OURS, components.name)]
+    pairs += [(representations.dry_aware(OURS), representations.difference(components.name))]
     mapped = [name for pair in pairs for name in pair if name in held.features]
     for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
         kept = held.plan.effect < count
@@ -203,8 +204,8 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
         member=chosen.title if of_sweep else None,
         date=datetime.date.today().isoformat(),
         seed=seed,
-        sections=scoreboard.sections(measured),
-        advantages=scoreboard.advantages(measured),
+        sections=chapters(measured),
+        advantages=advantages(measured),
         pictures=pictures,
         sounds=sounds,
         clip=clip,
@@ -237,7 +238,7 @@ def main(options: Options) -> list[Path]:
     for path, text in ((beside, json.dumps(measured.figures() | {"maps": maps}, indent=1)), (out, page)):
         with atomic_file.write(path) as file:
             file.write(text.encode())
-    print(table.text(scoreboard.advantages(measured)))
+    print(table.text(advantages(measured)))
     return [out, beside]
 
 

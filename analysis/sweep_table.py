@@ -26,9 +26,9 @@ from analysis.pages import plain_table, templates
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders import material
-from analysis.renders.plan import draw_dry, random_settings
-from analysis.sections import structure
-from jaxvae import atomic_file, command_line, config, effects, inference
+from analysis.sections.score import both_heard
+from analysis.sections.settings import of_recovered, ridge
+from jaxvae import atomic_file, config, effects, inference
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.run_folder import Member
@@ -120,8 +120,8 @@ def measure(
     ]
     figures: dict[str, dict[str, float]] = {}
     for row in rows:
-        fit, held, _ = structure.both_heard(*(renders.labelled(row.name) for renders in seen))
-        scores = structure.settings(structure.ridge(fit, held), held, kinds, {})
+        fit, held, _ = both_heard(*(renders.labelled(row.name) for renders in seen))
+        scores = of_recovered(ridge(fit, held), held, kinds, {})
         figures[row.name] = {
             score.figure: score.value for score in scores if (score.figure, score.item) == ("r2", "all")
         }

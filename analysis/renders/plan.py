@@ -1,7 +1,8 @@
 """What to render: effects, their settings and the dry clips that they meet, one row a clip.
 
-Random settings are uniform on [0, 1]; fixed ones are all 0.5, the seed's protocol, so effects differ by kind only; a
-sweep moves one parameter at a time over its range while the others rest at 0.5. Every effect meets the same dry clips.
+Random settings are uniform on [0, 1]; fixed ones are all 0.5, Grant's (2023) protocol, so effects differ by kind only;
+a sweep moves one parameter at a time over its range while the others rest at 0.5. Every effect meets the same dry
+clips.
 """
 
 from collections.abc import Sequence

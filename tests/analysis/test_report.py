@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from analysis import report, scoreboard
+from analysis import report
 from analysis.models import members
+from analysis.pages.scoreboard import chapters
 from analysis.renders.material import Sizes
 from jaxvae import config, config_file, effects, inference
 from jaxvae.training.summaries import Summaries
@@ -84,7 +85,7 @@ def test_the_page_shows_every_row_and_section(page):
     assert list(board.hears) == names
     for name in names:
         assert f"<td>{name}</td>" in text
-    for section in scoreboard.sections(board):
+    for section in chapters(board):
         assert f"<h2>{section.title}</h2>" in text
     json.dumps(board.figures(), allow_nan=False)
 
