@@ -21,7 +21,7 @@ from analysis.sections.board import Board
 from analysis.sections.outline import Key
 from analysis.sections.score import read_ceiling
 from analysis.sections.table import Entries, number
-from jaxvae import atomic_file, command_line, config
+from jaxvae import atomic_file, command_line, config, config_file, fields, sweep
 from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 

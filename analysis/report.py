@@ -36,7 +36,7 @@ from analysis.renders.plan import spread_dry
 from analysis.sections import board, table
 from analysis.sections.board import Board
 from analysis.sections.outline import OURS
-from jaxvae import atomic_file, command_line, config, effects, fields, inference, spectrogram
+from jaxvae import atomic_file, command_line, config, config_file, effects, fields, inference, spectrogram
 from jaxvae.data import audio, dataset
 from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.data.recordings import SPLITS

@@ -24,7 +24,7 @@ from analysis.renders.material import Sizes
 from analysis.sections import board, table
 from analysis.sections.outline import OURS
 from analysis.sections.score import read_ceiling
-from jaxvae import atomic_file, command_line, effects, inference
+from jaxvae import atomic_file, command_line, effects, fields, inference
 from jaxvae.data import dataset, recordings
 
 _TEST_CLIPS = 1_200  # of other folders: 600 crops

@@ -26,9 +26,10 @@ from analysis.pages import plain_table, templates
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders import material
+from analysis.renders.plan import draw_dry, random_settings
 from analysis.sections.score import both_heard
 from analysis.sections.settings import of_recovered, ridge
-from jaxvae import atomic_file, config, effects, inference
+from jaxvae import atomic_file, command_line, config, effects, inference
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.run_folder import Member

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxvae import block, fields, sweep
+from jaxvae import backbones, block, fields, sweep
 from jaxvae.fields import number, number_property
 from jaxvae.sweep import Sweep
 
@@ -171,6 +171,8 @@ class Model:
     """Multiplies the hidden sizes of every network but Grant's (2023)."""
 
     def __post_init__(self) -> None:
+        known = backbones.names()
+        _require(self.backbone in known, f"model.backbone is {self.backbone!r}; use one of {', '.join(known)}")
         _require(1 <= self.latent_dim <= 4_096, f"latent_dim is {self.latent_dim}; use 1 to 4096")
         _require(0 <= self.content_dim <= 4_096, f"content_dim is {self.content_dim}; use 0 to 4096")
         _require(self.width >= 1, f"width is {self.width}; use at least 1")

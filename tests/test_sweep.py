@@ -24,8 +24,8 @@ def test_grid_has_every_combination_once_the_last_field_fastest():
 
 
 def test_members_are_experiments_with_their_changes_and_without_a_sweep():
-    sweep = listed([{"objective.beta.maximum": 3}, {"train.learning_rate": np.float64(1e-4), "model.latent_dim": 32}])
-    first, second = sweep.members(dataclasses.replace(BASE, sweep=sweep))
+    changes = listed([{"objective.beta.maximum": 3}, {"train.learning_rate": np.float64(1e-4), "model.latent_dim": 32}])
+    first, second = sweep.members(dataclasses.replace(BASE, sweep=changes))
     assert fields.differences(BASE, first) == ["objective.beta.maximum: 1.0 -> 3.0"]
     assert sorted(fields.differences(BASE, second)) == [
         "model.latent_dim: 128 -> 32",

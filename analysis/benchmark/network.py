@@ -24,10 +24,9 @@ import torch
 
 from analysis.benchmark import torch_seed
 from analysis.pages import plain_table
-from jaxvae import command_line
+from jaxvae import backbones, command_line
 from jaxvae.config import Experiment, Model
 from jaxvae.data.input_pipeline import Examples
-from jaxvae.models import backbones
 from jaxvae.models.vae import VAE
 from jaxvae.training import vae_steps
 from jaxvae.training.hyperparams import hyperparams

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from analysis.pages import plain_table
-from jaxvae import command_line
+from jaxvae import command_line, devices
 from jaxvae.config import Execution, Experiment, Model, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from jaxvae import command_line
+from jaxvae import command_line, config_file, sweep
 from jaxvae.data import dataset
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from jaxvae import inference
+from jaxvae import fields, inference
 from jaxvae.config import Experiment
 from jaxvae.data import dataset
 from jaxvae.sweep import Value
@@ -33,10 +33,10 @@ def swept(experiments: Sequence[Experiment]) -> tuple[str, ...]:
     return tuple(sorted(paths, key=lambda path: path == SEED))
 
 
-def values(experiment: Experiment, fields: Sequence[str]) -> dict[str, Value]:
+def values(experiment: Experiment, paths: Sequence[str]) -> dict[str, Value]:
     """Values of some fields by their path."""
     every = fields.flat(experiment)
-    return {path: every[path] for path in fields}
+    return {path: every[path] for path in paths}
 
 
 def short_name(path: str) -> str:

@@ -21,9 +21,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from jaxvae import block
+from jaxvae import backbones, block
 from jaxvae.config import Model
-from jaxvae.models import backbones
 from jaxvae.models.effect_encoder import EffectEncoder
 from jaxvae.models.heads import Heads, Logits
 from jaxvae.models.layers import latent_major

@@ -17,7 +17,6 @@ from jaxvae.data import dataset
 from jaxvae.data.audio import to_float
 from jaxvae.data.dataset import Dataset, Split
 from jaxvae.data.input_pipeline import Examples, InputPipeline
-from jaxvae.models import backbones
 from jaxvae.models.vae import VAE, Randomness, sample_randomness, still
 from jaxvae.spectrogram import Statistics
 from jaxvae.training import losses, vae_steps
@@ -81,11 +80,9 @@ class VAETask(Task):
 
         Raises:
             CheckpointError: the record is of another data set.
-            ValueError: there is no such backbone.
         """
         model = dataclasses.replace(members[0].model, latent_dim=max(member.model.latent_dim for member in members))
         experiment = dataclasses.replace(members[0], model=model)
-        backbones.get(model.backbone)  # a mistake is told before the rendering
         data = _render(experiment)
         if record is not None and record["dataset"] != data.identity:
             raise CheckpointError(

@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 
 from analysis import ceiling
-from jaxvae import command_line, effects, inference
+from jaxvae import command_line, config_file, effects, inference
 from jaxvae.data import audio, dataset
 from jaxvae.effects import Effect, Parameter
 

@@ -15,7 +15,7 @@ from analysis.pages.scoreboard import summary
 from analysis.renders.material import Sizes
 from analysis.sections import FIGURES, board, replicates
 from analysis.sections.table import Entries, number
-from jaxvae import inference
+from jaxvae import config_file, inference, sweep
 from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.sweep import listed

@@ -45,7 +45,7 @@ def test_the_same_command_gives_the_same_files(trained, tmp_path, monkeypatch, c
     for out in ("first", "second"):
         run(
             monkeypatch,
-            *("--workdir", trained, "--out", tmp_path / out, "--ceiling", tmp_path / "ceiling.json"),
+            *(trained, "--out", tmp_path / out, "--ceiling", tmp_path / "ceiling.json"),
             *("--effects", "pedalboard/Chorus", "pedalboard/Bitcrush", "--compare", trained),
         )
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
@@ -101,4 +101,4 @@ def test_a_run_on_other_recordings_is_no_comparison(trained, tiny, tmp_path, mon
 
 def test_an_effect_that_was_trained_on_is_not_unseen(trained, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="pedalboard/Delay was trained on"):
-        run(monkeypatch, "--workdir", trained, "--out", tmp_path, "--effects", "pedalboard/Delay")
+        run(monkeypatch, trained, "--out", tmp_path, "--effects", "pedalboard/Delay")

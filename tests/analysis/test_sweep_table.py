@@ -24,7 +24,7 @@ from analysis.models import members
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders.embedding import Embedding
-from jaxvae import command_line, config
+from jaxvae import command_line, config, fields
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.summaries import Summaries

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvae import backbones
 from jaxvae.config import Model
-from jaxvae.models import backbones
 from jaxvae.models.layers import convolution, fold, transposed_convolution, unfold
 from jaxvae.models.vae import VAE, still
 
@@ -72,5 +72,6 @@ def test_no_backbone_has_a_convolution_for_xla_to_run_slowly_in_a_loop():
 
 def test_backbone_that_does_not_exist_is_refused_with_those_that_do():
     assert set(backbones.names()) == {"grant2023", "convolution", "patch", "filterbank"}
-    with pytest.raises(ValueError, match=r"model.backbone is 'pach', which is no backbone; use one of .*patch"):
-        backbones.get("pach")
+    for make in (Model, backbones.get):
+        with pytest.raises(ValueError, match=r"'pach'.*; use one of .*patch"):
+            make("pach")
