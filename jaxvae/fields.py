@@ -98,17 +98,28 @@ def changed(experiment: _Experiment, changes: Changes) -> _Experiment:
     Raises:
         ValueError: a path names no field, or a value is of another type than the field's.
     """
-    values = to_dict(experiment)
-    for path, value in changes:
-        *sections, name = path.split(".")
-        section: Any = values
-        for part in sections:
-            section = section.get(part) if isinstance(section, dict) else None
-        known = isinstance(section, dict) and name in section and not isinstance(section[name], dict)
-        if not known or sections[:1] in (["execution"], ["sweep"]):
-            raise ValueError(f"the sweep changes {path!r}, which is no field of audio, data, spectrogram, model, ...")
-        section[name] = _as(section[name], value, path)
-    return from_dict(type(experiment), values)
+
+    def replaced(section: Any, changes: Changes, prefix: str) -> Any:
+        own, below = {}, {}
+        names = {field.name for field in dataclasses.fields(section)}
+        for path, value in changes:
+            name, _, rest = path.partition(".")
+            nested = name in names and dataclasses.is_dataclass(getattr(section, name))
+            if name not in names or nested != bool(rest) or prefix + name in ("execution", "sweep"):
+                raise ValueError(
+                    f"the sweep changes {prefix + path!r}, which is no field of audio, data, spectrogram, model, ..."
+                )
+            if nested:
+                below.setdefault(name, []).append((rest, value))
+            else:
+                own[name] = _as(getattr(section, name), value, prefix + path)
+        for name, some in below.items():
+            own[name] = replaced(getattr(section, name), some, f"{prefix}{name}.")
+        return dataclasses.replace(section, **own)
+
+    with warnings.catch_warnings():  # the warnings were given when the experiment was first made
+        warnings.simplefilter("ignore")
+        return replaced(experiment, changes, "")
 
 
 def _as(present: Any, value: Value, path: str) -> Value:

@@ -35,7 +35,7 @@ class DryAware(inference.SpectrogramEncoder):
     has_heads = True
     content_dim = 3
 
-    def encode(self, spectrogram, dry=None):
+    def posterior_of_spectrograms(self, spectrogram, dry=None):
         seen = spectrogram if dry is None else spectrogram - dry
         mean = seen.mean(axis=2)[:, : self.latent_dim]
         mean[:, -1] = dry is not None
