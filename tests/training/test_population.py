@@ -83,15 +83,19 @@ def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int):
     return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=train_state.RUN_ONCE)
 
 
+@functools.partial(jax.jit, compiler_options=train_state.RUN_ONCE)  # one program rather than one of each shape
+def _stack(*trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
 def trained(experiments, examples, at_once=1, execution=ONE_DEVICE, running=None):
     """The states of members after some steps, their figures, and the compiled program with its arguments."""
     widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
     mesh = population.make_mesh(len(experiments), examples.wet.shape[1], execution)
-    stack = functools.partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
     numbers = [hyperparams(experiment) for experiment in experiments]
     states = [_create(widest)(one) for one in numbers]
     running = np.ones(len(experiments), bool) if running is None else running
-    members = population.place((stack(*states), stack(*numbers), running), mesh, population.MEMBERS)
+    members = population.place((_stack(*states), _stack(*numbers), running), mesh, population.MEMBERS)
     arguments = *members, population.place(examples, mesh, jax.P(None, "data"))
     steps = _steps(widest, mesh, at_once)
     state, metrics = steps(*arguments)
@@ -107,7 +111,7 @@ def largest_difference(first, second) -> float:
 
 
 def member_of(tree, index: int):
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[index], tree)
 
 
 @pytest.mark.parametrize("at_once", [1, 16], ids=["map", "vmap"])
