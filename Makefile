@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV_VERSION = 0.13.9
 BIN = .venv/bin
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
 WORKDIR ?= runs/demo
 
 .PHONY: setup demo test test-extras lint bench lock clean
@@ -30,14 +31,14 @@ demo: setup
 	$(BIN)/python -m analysis.report $(WORKDIR)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(PYTEST)
 
 .venv/extras: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 dawdreamer==0.9.0
 	touch $@
 
 test-extras: .venv/extras
-	$(BIN)/python -m pytest -m "benchmark or evaluation"
+	$(PYTEST) -m "benchmark or evaluation"
 
 bench: .venv/extras
 	$(BIN)/python -m analysis.benchmark.network

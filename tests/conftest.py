@@ -5,6 +5,7 @@ Compiled programs are kept for the length of the session, so that tests and the 
 
 import atexit
 import dataclasses
+import fcntl
 import os
 import shutil
 import tempfile
@@ -72,26 +73,45 @@ def tiny(recordings, tmp_path_factory):
     )
 
 
+def pytest_collection_modifyitems(items):
+    """The long tests come first, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("launch", "training"))
+
+
 @pytest.fixture(scope="session")
-def trained(tiny, tmp_path_factory):
+def train_once(tmp_path_factory):
+    """Trains an experiment in the first worker that asks for it; every worker gets a copy of the run's folder."""
+    from launch.train import train
+
+    session = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent  # of all workers
+
+    def folder(experiment, name):
+        made = session / f"{name}_once"
+        with open(session / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                workdir = tmp_path_factory.mktemp("training") / name
+                assert train(experiment, workdir) == 0
+                workdir.rename(made)
+        return shutil.copytree(made, tmp_path_factory.mktemp(name), dirs_exist_ok=True)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tiny, train_once):
     """Folder of a finished run of `tiny`."""
-    from launch.train import train
-
-    workdir = tmp_path_factory.mktemp("trained")
-    assert train(tiny, workdir) == 0
-    return workdir
+    return train_once(tiny, "trained")
 
 
 @pytest.fixture(scope="session")
-def swept(tiny, tmp_path_factory):
+def swept(tiny, train_once):
     """Folder of a finished sweep of `tiny`: latent sizes 4 and 8, two seeds each."""
-    from launch.train import train
-
     experiment = dataclasses.replace(
         tiny,
         train=dataclasses.replace(tiny.train, steps=10),
         sweep=grid({"model.latent_dim": (4, 8), "train.seed": (0, 1)}),
     )
-    workdir = tmp_path_factory.mktemp("swept")
-    assert train(experiment, workdir) == 0
-    return workdir
+    return train_once(experiment, "swept")

@@ -20,6 +20,7 @@ from jaxvae.training.hyperparams import hyperparams
 
 BINS, FRAMES, BATCH = 32, 16, 8  # two blocks
 PARAMETERS = (3, 1)  # of two effects
+STEPS = 20  # past the ends of a cycle of beta and of most warm-ups
 BASE = Experiment("base", model=Model(latent_dim=8, content_dim=4), objective=Objective(beta=Beta(cycle_unit="step")))
 ONE_DEVICE = Execution(devices=1)
 COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
@@ -76,25 +77,27 @@ def _create(model: Model):
 
 
 @functools.cache
-def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
+def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int):
     step = functools.partial(vae_steps.train_step, model=VAE(model, PARAMETERS), objective=BASE.objective)
     steps = functools.partial(train_state.take_steps, step)
-    fast = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
-    options = train_state.RUN_ONCE if short else fast
-    return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=options)
+    return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=train_state.RUN_ONCE)
+
+
+@functools.partial(jax.jit, compiler_options=train_state.RUN_ONCE)  # one program rather than one of each shape
+def _stack(*trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def trained(experiments, examples, at_once=1, execution=ONE_DEVICE, running=None):
     """The states of members after some steps, their figures, and the compiled program with its arguments."""
     widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
     mesh = devices.make_mesh(len(experiments), examples.wet.shape[1], execution, block.CLIPS)
-    stack = functools.partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
     numbers = [hyperparams(experiment) for experiment in experiments]
     states = [_create(widest)(one) for one in numbers]
     running = np.ones(len(experiments), bool) if running is None else running
-    members = devices.place((stack(*states), stack(*numbers), running), mesh, devices.MEMBERS)
+    members = devices.place((_stack(*states), _stack(*numbers), running), mesh, devices.MEMBERS)
     arguments = *members, devices.place(examples, mesh, jax.P(None, "data"))
-    steps = _steps(widest, mesh, at_once, short=len(examples.wet) < 20)
+    steps = _steps(widest, mesh, at_once)
     state, metrics = steps(*arguments)
     return state, metrics, steps, arguments
 
@@ -113,12 +116,12 @@ def narrowed(params, member: Experiment):
 
 
 def member_of(tree, index: int):
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[index], tree)
 
 
 @pytest.mark.parametrize("at_once", [1, 16], ids=["map", "vmap"])
 def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_every_number(at_once):
-    members, data = every_number(16), batches(50)
+    members, data = every_number(16), batches(STEPS)
     together, metrics = trained(members, data, at_once)[:2]
     assert not np.any(together.diverged)
     for index in (0, 3, 7, 15):
@@ -170,14 +173,14 @@ def test_diverged_and_resting_members_stay_and_leave_the_others_bit_by_bit_as_th
     wild = dataclasses.replace(BASE, train=Train(seed=5, warmup_steps=0, learning_rate=1e3))
     others, running = np.delete(np.arange(16), [5, 9]), np.arange(16) != 9
     for at_once in (16, 1):
-        tame = trained(members, batches(50), at_once)[0]
-        state, _, _, (start, *_) = trained([*members[:5], wild, *members[6:]], batches(50), at_once, running=running)
+        tame = trained(members, batches(STEPS), at_once)[0]
+        state, _, _, (start, *_) = trained([*members[:5], wild, *members[6:]], batches(STEPS), at_once, running=running)
         assert np.flatnonzero(state.diverged).tolist() == [5]
-        assert 0 < state.step[5] < 50 and state.step[9] == 0 and np.all(np.asarray(state.step)[others] == 50)
+        assert 0 < state.step[5] < STEPS and state.step[9] == 0 and np.all(np.asarray(state.step)[others] == STEPS)
         assert all(np.isfinite(leaf[5]).all() for leaf in jax.tree.leaves((state.params, state.opt_state)))
         jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, 9), member_of(start.weights, 9))
         jax.tree.map(np.testing.assert_array_equal, member_of(state.weights, others), member_of(tame.weights, others))
-    fifteen = trained([*members[:5], *members[6:]], batches(50))[0]
+    fifteen = trained([*members[:5], *members[6:]], batches(STEPS))[0]
     rest = np.delete(np.arange(16), 5)
     jax.tree.map(np.testing.assert_array_equal, member_of(tame.weights, rest), fifteen.weights)
 
@@ -216,7 +219,7 @@ def test_spare_devices_share_the_batch():
 
 
 def test_a_new_value_does_not_compile_anew():
-    steps = trained(every_number(16), batches(50))[2]
+    steps = trained(every_number(16), batches(STEPS))[2]
     compiled = steps._cache_size()
-    trained(every_number(16)[::-1], batches(50, seed=1))
+    trained(every_number(16)[::-1], batches(STEPS, seed=1))
     assert steps._cache_size() == compiled
