@@ -21,7 +21,6 @@ Conventions
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +34,11 @@ from scipy.stats import qmc
 from tqdm import tqdm
 
 from analysis.metrics.probes import Labelled
-from analysis.sections import structure
-from jaxvae import atomic_file, effects, inference
+from analysis.sections.settings import head
+from jaxvae import atomic_file, command_line, effects, inference
+from jaxvae.config import Experiment
 from jaxvae.data import audio, clips, dataset
-from jaxvae.effects import Effect, EffectError
-from jaxvae.training.checkpoints import CheckpointError
-from launch import command_line
+from jaxvae.effects import Effect
 
 STARTS = 4
 _EXPLORED = 0.15  # share of the evaluations
@@ -87,8 +85,7 @@ class Target:
 
     def __call__(self, wet: Float[np.ndarray, "clip sample"]) -> Float[np.ndarray, " clip"]:
         """Distance of each clip; 10 for those that a data set would not keep."""
-        peak = audio.peak_dbfs(wet)  # NaN or infinity when a sample is
-        usable = (peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS)
+        usable = clips.usable(wet)
         distance = np.full(len(wet), _UNUSABLE)
         if usable.any():
             features = self._describe(wet[usable])
@@ -283,8 +280,7 @@ def measure(
             truth = qmc.LatinHypercube(len(kind.parameters), rng=np.random.default_rng([seed, *kind.name.encode()]))
             truth = truth.random(number).astype(np.float32)
             wet = effects.render_many([kind] * number, dry, truth, rate, workers)
-            peak = audio.peak_dbfs(wet)
-            usable = np.flatnonzero((peak >= clips.SILENT_DBFS) & (peak <= clips.EXPLODING_DBFS))
+            usable = np.flatnonzero(clips.usable(wet))
             bar.total -= number - len(usable)
             if len(usable) < 2:
                 raise ValueError(f"{len(usable)} of {number} renders of {kind.name} can be used; leave it out")
@@ -307,7 +303,7 @@ def measure(
     return figures
 
 
-def supervised(encoder: inference.Encoder, test: dataset.Split) -> dict[str, Any]:
+def supervised(encoder: inference.SpectrogramEncoder, test: dataset.Split) -> dict[str, Any]:
     """What the heads of a dry-aware network read of the clips of a split, ready for JSON.
 
     Raises:
@@ -328,7 +324,7 @@ def supervised(encoder: inference.Encoder, test: dataset.Split) -> dict[str, Any
                 parameter.name: _recovered(explained, mae)
                 for parameter, explained, mae in zip(kinds[index].parameters, of.explained.T, of.mae, strict=True)
             }
-            for index, of in structure.head(answers, held).items()
+            for index, of in head(answers, held).items()
         },
     }
 
@@ -390,26 +386,21 @@ class Options:
             raise ValueError(f"effects is {self.effects}; leave it out, a network reads all that it was trained on")
 
 
-def main() -> None:
-    """Read the command line, search, and write the figures."""
-    experiment, options = command_line.parse(Options, __doc__)
-    try:
-        if options.supervised:
-            encoder = inference.load(options.supervised)
-            figures = supervised(encoder, dataset.render(encoder.experiment, options.workers).split("test"))
-        else:
-            data = dataset.render(experiment, options.workers)
-            kinds = [effects.get(name) for name in options.effects] or data.effects
-            dataset.require_available(kinds)
-            searches = options.out.with_suffix(".searches.json")
-            figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
-        _save(options.out, figures)
-    except (CheckpointError, EffectError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command continues")
+def main(experiment: Experiment, options: Options) -> list[Path]:
+    """Search, or ask a network, and write the figures."""
+    if options.supervised:
+        encoder = inference.load(options.supervised)
+        figures = supervised(encoder, dataset.render(encoder.experiment, options.workers).split("test"))
+    else:
+        data = dataset.render(experiment, options.workers)
+        kinds = [effects.get(name) for name in options.effects] or data.effects
+        dataset.require_available(kinds)
+        searches = options.out.with_suffix(".searches.json")
+        figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
+    _save(options.out, figures)
     print("\n".join(table(figures)))
+    return [options.out]
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run_experiment(main, Options, __doc__, interrupted="interrupted; the same command continues")

@@ -9,55 +9,29 @@ one, with the mean and the deviation over seeds. The same command gives the same
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
 
-from analysis import command_line, scoreboard
 from analysis.models import members, representations
+from analysis.pages.scoreboard import summary
 from analysis.renders.material import Sizes
-from analysis.sections import board
+from analysis.sections import FIGURES, board, replicates
 from analysis.sections.board import Board
-from analysis.sections.table import FIGURES, Entries, Key, number
-from jaxvae import atomic_file, config, inference
+from analysis.sections.outline import Key
+from analysis.sections.score import read_ceiling
+from analysis.sections.table import Entries, number
+from jaxvae import atomic_file, command_line, config, config_file, fields, sweep
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
 
 SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
 _HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
 
 
-def load(runs: Sequence[Path], chosen: Sequence[Any]) -> tuple[dict[str, inference.Encoder], dict[str, list[str]]]:
-    """Encoders by a name of their own, and the names of each row: of members that differ in their seed only.
-
-    Raises:
-        CheckpointError: a run has no checkpoint or no such member.
-        ValueError: the models were trained on different clips.
-    """
-    found = [member for run in runs for member in members.load(run, chosen or ("all",), in_one_figure=False)]
-    members.data([member.encoder.experiment for member in found])
-    fields = [path for path in members.swept([one.encoder.experiment for one in found]) if path != members.SEED]
-    named = "name" in fields
-    encoders, rows = {}, {}
-    for member in found:
-        experiment = member.encoder.experiment
-        values = members.values(experiment, [path for path in fields if path != "name"])
-        title = experiment.name if named else members.words(values) or experiment.name
-        row = rows.setdefault((title, *values.items()), [])
-        name = f"{title}, {len(encoders)}"
-        encoders[name] = member.encoder
-        row.append(name)
-    titles = [key[0] for key in rows]
-    # Two rows of one name differ in their values.
-    return encoders, {
-        title if titles.count(title) == 1 else f"{title} ({members.words(dict(key[1:]))})": row
-        for title, (key, row) in zip(titles, rows.items(), strict=True)
-    }
-
-
 def markdown(measured: Board, rows: Mapping[str, Sequence[str]], commands: Mapping[str, str]) -> str:
     """The tables; of those that hear the same, the best is bold."""
-    entries, columns, parts = Entries(measured.entries, measured.hears), scoreboard.summary(measured), []
+    entries, columns, parts = Entries(measured.entries, measured.hears), summary(measured), []
     trained = {representation for row in rows.values() for representation in row}
     for hears, title in _HEARS.items():
         mode = representations.dry_aware if hears == "wet and dry" else str
@@ -74,10 +48,10 @@ def markdown(measured: Board, rows: Mapping[str, Sequence[str]], commands: Mappi
 
 def commands_of(trained: Mapping[str, config.Experiment], path: Path) -> dict[str, str]:
     """How to train each row: the command of the member of the config's sweep that it is, if it is one."""
-    swept, commands = config.members(config.load(path)), {}
+    swept, commands = sweep.members(config_file.load(path)), {}
     for label, experiment in trained.items():
         for member, other in enumerate(swept):
-            if not [line for line in config.differences(experiment, other) if not line.startswith(members.FREE)]:
+            if not [line for line in fields.differences(experiment, other) if not line.startswith(members.FREE)]:
                 commands[label] = f"python -m launch.train {path} --workdir runs/{path.stem}_{member} --member {member}"
     return commands
 
@@ -125,12 +99,12 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Measure, print and write."""
-    encoders, rows = load(options.runs, options.members)
-    source, ceiling = scoreboard.read_ceiling(options.ceiling)
+    encoders, rows = replicates.load(options.runs, options.members)
+    source, ceiling = read_ceiling(options.ceiling)
     data = dataset.render(next(iter(encoders.values())).experiment)
-    splits = [data.split(name) for name in dataset.SPLITS]
+    splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, ceiling, seed=options.seed)
     measured = dataclasses.replace(measured, about=measured.about | {"ceiling": source})
     commands = {}
@@ -145,7 +119,7 @@ def main(options: Options) -> None:
         above = above + line + "\n" if line else ""
     with atomic_file.write(options.out) as file:
         file.write((above + tables).encode())
-    print(f"wrote {options.out}")
+    return [options.out]
 
 
 if __name__ == "__main__":

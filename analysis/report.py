@@ -25,16 +25,21 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import configs
-from analysis import command_line, embed, interpolate, pair_plot, scoreboard, umap_plot
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
-from analysis.pictures import curves, effect_map, style
+from analysis.pages import templates
+from analysis.pages.scoreboard import advantages, chapters
+from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
 from analysis.renders.material import Sizes
+from analysis.renders.plan import spread_dry
 from analysis.sections import board, table
 from analysis.sections.board import Board
-from jaxvae import atomic_file, config, effects, inference, spectrogram
+from analysis.sections.outline import OURS
+from jaxvae import atomic_file, command_line, config, config_file, effects, fields, inference, spectrogram
 from jaxvae.data import audio, dataset
+from jaxvae.data.clips import WET_PEAK_DBFS
+from jaxvae.data.recordings import SPLITS
 
 _MAP_SETTINGS = 240
 SIZES = Sizes(fit_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
@@ -59,9 +64,9 @@ def commands(run: Path, experiment: config.Experiment, member: int | None = None
     source = Path(configs.__file__).with_name(f"{experiment.name}.py")
     train = f"python -m launch.train CONFIG --workdir {shlex.quote(str(run))}"
     if source.is_file():
-        base = config.load(source)
+        base = config_file.load(source)
         in_config = {"sweep.members"} | {path for changes in base.sweep.members for path, _ in changes}
-        changed = [line.split(": ", 1)[0] for line in config.differences(base, experiment)]
+        changed = [line.split(": ", 1)[0] for line in fields.differences(base, experiment)]
         values = {name: _field(experiment, name) for name in changed if name not in in_config}
         train = train.replace("CONFIG", f"configs/{source.name}") + "".join(
             f" --{name.replace('_', '-')} {shlex.join(map(str, value if isinstance(value, tuple) else [value]))}"
@@ -95,7 +100,7 @@ def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
 
 
 def _examples(
-    encoder: inference.Encoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
+    encoder: inference.SpectrogramEncoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
 ) -> tuple[Figure, list[dict[str, str]]]:
     """One test clip of each effect: its spectrogram and reconstructions, and how it sounds."""
     experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
@@ -121,9 +126,9 @@ def _examples(
             {
                 "effect": kind.name,
                 "settings": ", ".join(f"{name} {value:.4g} {units[name]}".strip() for name, value in settings.items()),
-                "dry": _sound(audio.set_peak(dry[index], dataset.WET_PEAK_DBFS), rate),
+                "dry": _sound(audio.set_peak(dry[index], WET_PEAK_DBFS), rate),
                 "wet": _sound(wet[index], rate),
-                "decoded": _sound(audio.set_peak(decoded[index], dataset.WET_PEAK_DBFS), rate),
+                "decoded": _sound(audio.set_peak(decoded[index], WET_PEAK_DBFS), rate),
             }
         )
     return drawn, sounds
@@ -136,12 +141,12 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
     encoder, of_sweep = chosen.encoder, chosen.logs != run
     experiment = encoder.experiment
     data = dataset.render(experiment)
-    splits, kinds = [data.split(name) for name in dataset.SPLITS], [effects.get(name) for name in encoder.effects]
-    measured, test = board.measure({scoreboard.OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
+    splits, kinds = [data.split(name) for name in SPLITS], [effects.get(name) for name in encoder.effects]
+    measured, test = board.measure({OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
 
     pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
-    kl = np.array(measured.kl_per_dimension[scoreboard.OURS])
-    active = probes.active_units(measured.held.features[scoreboard.OURS])
+    kl = np.array(measured.kl_per_dimension[OURS])
+    active = probes.active_units(measured.held.features[OURS])
     pictures["run"] = [
         picture(
             "Training",
@@ -160,8 +165,8 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
 
     maps = {}
     # Each mode beside the principal components that hear the same.
-    pairs = [(scoreboard.OURS, components.name)]
-    pairs += [(representations.dry_aware(scoreboard.OURS), representations.difference(components.name))]
+    pairs = [(OURS, components.name)]
+    pairs += [(representations.dry_aware(OURS), representations.difference(components.name))]
     mapped = [name for pair in pairs for name in pair if name in held.features]
     for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
         kept = held.plan.effect < count
@@ -173,43 +178,39 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             )
             for name in mapped
         }
-        drawn, scores = umap_plot.draw(panels, encoder.effects[:count], seed)
+        drawn, scores = umap.draw(panels, encoder.effects[:count], seed)
         maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
         caption = (
             "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
         )
         pictures["maps"].append(picture(f"{count} effects", caption, drawn))
 
-    clip = int(embed.spread_dry(test, sizes.path_clips, seed)[0])
+    clip = int(spread_dry(test, sizes.path_clips, seed)[0])
     for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
         name = drawn.effect.name
         grey = "Grey: the same clip at random settings."
-        pictures["effects"].append(picture(f"{name}: each parameter", grey, interpolate.draw_separate(drawn)))
+        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.draw_separate(drawn)))
         if len(drawn.effect.parameters) > 1:
-            pictures["effects"].append(picture(f"{name}: all parameters", grey, interpolate.draw_joint({name: drawn})))
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.draw_joint({name: drawn})))
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
-            pictures["effects"].append(picture(f"{name}: domain colouring", caption, pair_plot.draw(drawn)))
-    page = (
-        scoreboard.environment()
-        .get_template("report.html")
-        .render(
-            experiment=experiment,
-            data=data,
-            kinds=kinds,
-            config=json.dumps(config.to_dict(experiment), indent=1),
-            commands=commands(run, experiment, chosen.index if of_sweep else None),
-            member=chosen.title if of_sweep else None,
-            date=datetime.date.today().isoformat(),
-            seed=seed,
-            sections=scoreboard.sections(measured),
-            advantages=scoreboard.advantages(measured),
-            pictures=pictures,
-            sounds=sounds,
-            clip=clip,
-            recording=data.recordings[int(test.recording[clip])],
-            seconds=time.perf_counter() - began,
-        )
+            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.draw(drawn)))
+    page = templates.get("report.html").render(
+        experiment=experiment,
+        data=data,
+        kinds=kinds,
+        config=json.dumps(fields.to_dict(experiment), indent=1),
+        commands=commands(run, experiment, chosen.index if of_sweep else None),
+        member=chosen.title if of_sweep else None,
+        date=datetime.date.today().isoformat(),
+        seed=seed,
+        sections=chapters(measured),
+        advantages=advantages(measured),
+        pictures=pictures,
+        sounds=sounds,
+        clip=clip,
+        recording=data.recordings[int(test.recording[clip])],
+        seconds=time.perf_counter() - began,
     )
     return page, measured, maps
 
@@ -227,7 +228,7 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Measure, draw and write the page and its figures."""
     name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
     out = options.run / name if options.out is None else options.out
@@ -237,8 +238,8 @@ def main(options: Options) -> None:
     for path, text in ((beside, json.dumps(measured.figures() | {"maps": maps}, indent=1)), (out, page)):
         with atomic_file.write(path) as file:
             file.write(text.encode())
-    print(table.text(scoreboard.advantages(measured)))
-    print(f"wrote {out} ({len(page) / 2**20:.1f} MB) and {beside}")
+    print(table.text(advantages(measured)))
+    return [out, beside]
 
 
 if __name__ == "__main__":

@@ -20,15 +20,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis import command_line, comparison
 from analysis.models import members, representations
 from analysis.pictures import style
 from analysis.pictures.sweeps import Key, log_scale
 from analysis.renders.material import Sizes
-from analysis.sections import board
-from analysis.sections.table import FIGURES, Entries
-from jaxvae import atomic_file
+from analysis.sections import FIGURES, board, replicates
+from analysis.sections.table import Entries
+from jaxvae import atomic_file, command_line
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
 
 SIZES = Sizes(pairs=500, gallery=0, fixed_clips=20, path_clips=2, path_steps=11, map_clips=30)
 _SPREAD = 0.06  # of the seeds' dots along a logarithmic axis, so that they do not hide one another
@@ -149,11 +149,11 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Measure, draw and write."""
-    encoders, _ = comparison.load([options.run], ())
+    encoders, _ = replicates.load([options.run], ())
     data = dataset.render(next(iter(encoders.values())).experiment)
-    splits = [data.split(name) for name in dataset.SPLITS]
+    splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, seed=options.seed)
     fields = (options.x, options.colour, members.SEED)
     values = {name: members.values(encoder.experiment, fields) for name, encoder in encoders.items()}
@@ -172,7 +172,7 @@ def main(options: Options) -> None:
     rings = [point for point in made if point.values and point.panel == PANELS[-1].title]
     found = [point.representation for point in rings if point.value > 0]
     print(f"{len(found)} of {len(rings)} representations have a ring{': ' + ', '.join(found) if found else ''}")
-    print(f"wrote {options.out} and {options.out.with_suffix('.csv')}")
+    return [options.out, options.out.with_suffix(".csv")]
 
 
 if __name__ == "__main__":

@@ -8,29 +8,28 @@ recordings, beside principal components and an encoder with fresh weights. It is
 encoding them with every member, which takes minutes; --no-structure leaves it out.
 """
 
-import csv
 import dataclasses
 import datetime
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import tyro
 from jaxtyping import Float
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis import command_line, embed
 from analysis.metrics import probes, reconstruction
 from analysis.models import members, representations
+from analysis.pages import plain_table, templates
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders import material
-from analysis.sections import structure
-from jaxvae import atomic_file, config, effects, inference
+from analysis.renders.plan import draw_dry, random_settings
+from analysis.sections.score import both_heard
+from analysis.sections.settings import of_recovered, ridge
+from jaxvae import atomic_file, command_line, config, effects, inference
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.run_folder import Member
@@ -95,7 +94,7 @@ def status(member: Member, scalars: Scalars) -> str:
 
 
 def measure(
-    encoders: Mapping[str, inference.Encoder], best: str, clips: tuple[int, int], seed: int = 0
+    encoders: Mapping[str, inference.SpectrogramEncoder], best: str, clips: tuple[int, int], seed: int = 0
 ) -> tuple[dict[str, dict[str, float]], str]:
     """Structure and reconstruction of encoders and of baselines on the same unseen clips, and the error's unit.
 
@@ -113,7 +112,7 @@ def measure(
     rows = [row for row in rows if row.hears == "wet" or row.name == "constant"]
     kinds = [effects.get(name) for name in data.experiment.data.effects]
     plans = [
-        embed.random_settings(kinds, embed.draw_dry(split, count, seed), 2 * seed + number)
+        random_settings(kinds, draw_dry(split, count, seed), 2 * seed + number)
         for number, (split, count) in enumerate(zip((train, test), clips, strict=True))
     ]
     seen = [
@@ -122,8 +121,8 @@ def measure(
     ]
     figures: dict[str, dict[str, float]] = {}
     for row in rows:
-        fit, held, _ = structure.both_heard(*(renders.labelled(row.name) for renders in seen))
-        scores = structure.settings(structure.ridge(fit, held), held, kinds, {})
+        fit, held, _ = both_heard(*(renders.labelled(row.name) for renders in seen))
+        scores = of_recovered(ridge(fit, held), held, kinds, {})
         figures[row.name] = {
             score.figure: score.value for score in scores if (score.figure, score.item) == ("r2", "all")
         }
@@ -218,19 +217,9 @@ def seeds_table(rows: Sequence[Row], headings: Mapping[str, str]) -> list[list[s
     return lines
 
 
-def text(lines: Sequence[Sequence[str]]) -> str:
-    """A table in columns of equal width, to the right as numbers are."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-
-
 def as_csv(rows: Sequence[Row], headings: Mapping[str, str]) -> str:
     """The table with every digit; cells without a value are empty."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(headings), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([cells(row) for row in rows])
-    return file.getvalue()
+    return plain_table.as_csv([headings, *([cells(row).get(name) for name in headings] for row in rows)])
 
 
 def verdicts(rows: Sequence[Row], unit: str) -> list[str]:
@@ -269,7 +258,7 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> list[Path]:
     """Print the table, write it and draw the page."""
     rows, scalars = read(options.run)
     measured = [row.name for row in rows if row.figures]
@@ -290,15 +279,9 @@ def main(options: Options) -> None:
     seeds = seeds_table(rows, headings) if members.SEED in rows[0].values else []
     for table in ([list(headings.values()), *lines], seeds):
         if table:
-            print(text(table), end="\n\n")
+            print(plain_table.text(table), end="\n\n")
     pictures = sweeps.draw_all(rows, reference, scalars, unit)
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string(
-        Path(__file__).with_name("pages").joinpath("sweep_table.html").read_text(encoding="utf-8")
-    )
-    page = template.render(
+    page = templates.get("sweep_table.html").render(
         name=options.run.resolve().name,
         verdicts=verdicts(rows, unit),
         headings=list(headings.values()),
@@ -314,13 +297,14 @@ def main(options: Options) -> None:
     )
     folder = options.run if options.out is None else options.out
     folder.mkdir(parents=True, exist_ok=True)
-    for path, content in (
-        (folder / "sweep_table.csv", as_csv([*rows, *reference], headings)),
-        (folder / "sweep_table.html", page),
-    ):
+    contents = {
+        folder / "sweep_table.csv": as_csv([*rows, *reference], headings),
+        folder / "sweep_table.html": page,
+    }
+    for path, content in contents.items():
         with atomic_file.write(path) as file:
             file.write(content.encode())
-        print(f"wrote {path}")
+    return list(contents)
 
 
 if __name__ == "__main__":

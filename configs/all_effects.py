@@ -3,7 +3,7 @@
 apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits klettres-data \\
     ktuberling-data hedgewars-data
 python -m launch.train configs/all_effects.py --workdir runs/all_effects
-python -m analysis.scoreboard --workdir runs/all_effects --out runs/all_effects/scoreboard --sizes.fit-clips 60 \\
+python -m analysis.scoreboard runs/all_effects --out runs/all_effects/scoreboard --sizes.fit-clips 60 \\
     --sizes.fixed-clips 30 --sizes.settings 100 --sizes.path-clips 1 --sizes.pairs 600 --sizes.gallery 1100
 
 Ten minutes on one core after ten of rendering. Expected: dry-aware, 58 % of the 25 effects by logistic regression (MFCC

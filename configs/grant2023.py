@@ -19,7 +19,7 @@ config = dataclasses.replace(
     spectrogram=Spectrogram(
         n_fft=4_096, window_length=2_048, hop_length=1_024, scale="linear", compression="power", exponent=0.3
     ),
-    model=Model(backbone="seed", latent_dim=128, content_dim=0),
+    model=Model(backbone="grant2023", latent_dim=128, content_dim=0),
     objective=grant2023_objective.config.objective,
     train=dataclasses.replace(
         mda_six.config.train,

@@ -17,7 +17,7 @@ config = dataclasses.replace(
     model=Model(latent_dim=128, content_dim=0),
     objective=Objective(
         reconstruction="mean_squared",
-        beta=Beta(schedule="seed", minimum=1e-4, maximum=1e-3, cycle_length=17),
+        beta=Beta(schedule="grant2023", minimum=1e-4, maximum=1e-3, cycle_length=17),
         reconstructed_clips=4,
         elbo_weight=1.0,
         effect_weight=0.0,

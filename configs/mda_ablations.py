@@ -15,7 +15,7 @@ from jaxvae.config import Beta
 from jaxvae.sweep import listed
 
 GRANT_BETA = {
-    "objective.beta.schedule": "seed",
+    "objective.beta.schedule": "grant2023",
     "objective.beta.minimum": 1e-4,
     "objective.beta.maximum": 1e-3,
     "objective.beta.cycle_length": 17,

@@ -4,7 +4,7 @@ speakers and music of another package.
 apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits klettres-data \\
     ktuberling-data hedgewars-data
 python -m launch.train configs/mda_six.py --workdir runs/mda_six
-python -m analysis.scoreboard --workdir runs/mda_six --out runs/mda_six/scoreboard
+python -m analysis.scoreboard runs/mda_six --out runs/mda_six/scoreboard
 
 Three seeds, each 20 minutes on one core (--member 0 trains the first alone). Expected of the first: validation accuracy
 67 % blind and 93 % dry-aware; on the test package, by logistic regression, 74 and 93 % (PCA-128 58 and 72 %); R2 of the

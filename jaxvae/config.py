@@ -1,29 +1,33 @@
 """What an experiment is: frozen dataclasses, one per subject.
 
 Conventions
-    A field that changes a shape or the compiled program is static and lives here. Numbers that may differ
-    between runs of one program (learning rate, beta, ...) also live here, and reach the program as arrays
-    through `jaxvae.training.optimizer.Hyperparams`, so a new value never recompiles.
+    A field changes a shape or the compiled program, unless it is made by `number`: then it reaches the program as an
+    array (`jaxvae.training.hyperparams`), a new value of it never recompiles, and the members of one program may
+    differ in it.
+    A field named after a term of the objective with `_weight` behind is what that term is multiplied by
+    (`jaxvae.training.losses.TERMS`), and one made by `head_weight` is that of a head (`jaxvae.models.heads.HEADS`).
     Every field is checked when the dataclass is made; an error names the value, the limit and the fix.
 """
 
 import dataclasses
-import importlib.util
 import warnings
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxvae.sweep import Changes, Sweep, Value
-
-BLOCK_CLIPS = 4
-"""Clips of a block: two contents, each at the same two settings (see `jaxvae.data.clips`)."""
+from jaxvae import backbones, block, fields, sweep
+from jaxvae.fields import number, number_property
+from jaxvae.sweep import Sweep
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def head_weight(default: float) -> Any:
+    """The weight of a head, which is trained where this is above 0."""
+    return number(default, head=True)
 
 
 def _is_prime(number: int) -> bool:
@@ -90,13 +94,13 @@ class Data:
     def __post_init__(self) -> None:
         _require(len(self.effects) > 0, "data.effects is empty; name at least one effect")
         _require(len(set(self.effects)) == len(self.effects), f"data.effects names one twice: {self.effects}")
-        unit = BLOCK_CLIPS * len(self.effects)
+        unit = block.CLIPS * len(self.effects)
         for name in ("train_clips", "validation_clips", "test_clips"):
             clips = getattr(self, name)
             nearest = unit * max(1, round(clips / unit))
             _require(
                 clips == nearest,
-                f"data.{name} is {clips}; use a multiple of {unit}, such as {nearest}: blocks of {BLOCK_CLIPS} clips, "
+                f"data.{name} is {clips}; use a multiple of {unit}, such as {nearest}: blocks of {block.CLIPS} clips, "
                 f"{len(self.effects)} effects equally often",
             )
         _require(
@@ -154,9 +158,9 @@ class Spectrogram:
 class Model:
     """Encoder and decoder."""
 
-    backbone: Literal["seed", "patch", "filterbank", "convolution"] = "patch"
-    """Network that encodes the content and decodes the spectrogram (`jaxvae.models.backbones` describes each)."""
-    latent_dim: int = 128
+    backbone: str = "patch"
+    """Network that encodes the content and decodes the spectrogram: the name of a file of `jaxvae/models/backbones`."""
+    latent_dim: int = number(128, dtype="int32")
     """Dimensions of the effect latent; of the only one there is if content_dim is 0."""
     content_dim: int = 128
     """Dimensions of the latent of what was played, which the backbone encodes, while an encoder of its own takes the
@@ -164,9 +168,11 @@ class Model:
     attention: bool = False
     """Whether the effect's encoder attends over time."""
     width: int = 1
-    """Multiplies the hidden sizes of every network but the seed's."""
+    """Multiplies the hidden sizes of every network but Grant's (2023)."""
 
     def __post_init__(self) -> None:
+        known = backbones.names()
+        _require(self.backbone in known, f"model.backbone is {self.backbone!r}; use one of {', '.join(known)}")
         _require(1 <= self.latent_dim <= 4_096, f"latent_dim is {self.latent_dim}; use 1 to 4096")
         _require(0 <= self.content_dim <= 4_096, f"content_dim is {self.content_dim}; use 0 to 4096")
         _require(self.width >= 1, f"width is {self.width}; use at least 1")
@@ -176,17 +182,17 @@ class Model:
 class Beta:
     """Schedule of beta, the weight of the KL divergence (see `jaxvae.training.schedules`)."""
 
-    schedule: Literal["cyclical_cosine", "seed", "linear", "constant"] = "cyclical_cosine"
+    schedule: Literal["cyclical_cosine", "grant2023", "linear", "constant"] = "cyclical_cosine"
     """Curve of beta over the steps: one of `jaxvae.training.schedules`, each with its formula and source there."""
-    maximum: float = 1.0
+    maximum: float = number(1.0)
     """Highest beta; with the gaussian reconstruction, 1 weighs the KL divergence as the ELBO does."""
-    minimum: float = 0.0
+    minimum: float = number(0.0)
     """Lowest beta, where cycles and ramps begin; unused by `constant`."""
-    cycle_length: int = 5
+    cycle_length: int = number(5, through="beta_cycle_length")
     """Length of a cycle, or of the one ramp of `linear`. A prime keeps it out of step with other periods."""
-    cycle_unit: Literal["epoch", "step"] = "epoch"
+    cycle_unit: Literal["epoch", "step"] = number("epoch", through="beta_cycle_length")
     """What cycle_length counts: epochs of train.epoch_clips clips, or steps of the optimiser."""
-    ramp_fraction: float = 0.5
+    ramp_fraction: float = number(0.5)
     """Share of a cycle spent moving; the rest holds the end value."""
     direction: Literal["up", "down"] = "up"
     """Whether a cosine cycle rises from minimum to maximum or falls from maximum to minimum."""
@@ -198,7 +204,7 @@ class Beta:
         )
         _require(self.cycle_length >= 1, f"cycle_length is {self.cycle_length}; use at least 1")
         _require(0 < self.ramp_fraction <= 1, f"ramp_fraction is {self.ramp_fraction}; use more than 0, up to 1")
-        cyclic = self.schedule in ("cyclical_cosine", "seed")
+        cyclic = self.schedule in ("cyclical_cosine", "grant2023")
         if cyclic and self.cycle_unit == "epoch" and not _is_prime(self.cycle_length):
             warnings.warn(
                 f"beta.cycle_length is {self.cycle_length} epochs, not a prime: its cycles line up with other periods "
@@ -213,45 +219,47 @@ class Objective:
 
     reconstruction: Literal["gaussian", "mean_squared"] = "gaussian"
     """gaussian: nats under a Gaussian decoder with one learned variance (sigma-VAE), in which beta is dimensionless;
-    mean_squared: mean of the squared error over all pixels, the seed's convention."""
+    mean_squared: mean of the squared error over all pixels, the convention of Grant (2023)."""
     beta: Beta = Beta()
-    free_nats: float = 0.0
+    free_nats: float = number(0.0)
     """KL divergence per latent dimension that is not charged (free bits, in nats)."""
-    swap: float = 0.5
+    swap: float = number(0.5)
     """Probability that a clip is decoded with the effect latent of the other content at the same setting, and likewise
     with the content latent of the same content at the other setting, against its real render."""
     reconstructed_clips: int = 1
     """Clips of each block of four that a step of training reconstructs, another one each time. With one, a step takes
     half the time of one with all, and heads and contrastive term still see them all."""
-    dry_share: float = 0.5
+    dry_share: float = number(0.5)
     """Share of blocks whose dry clips the effect's encoder may see."""
-    elbo_weight: float = 0.001
+    elbo_weight: float = number(0.001)
     """Weight of the reconstruction and the KL divergences: thousands of nats a clip, its effect and settings a few."""
-    reading_noise: float = 1.0
+    reading_noise: float = number(1.0)
     """Share of the posterior's standard deviation that the heads are trained with: 0 reads the posterior mean; 1 a
     sample, so that what they read has to be paid for in KL divergence (Alemi et al. 2017)."""
-    effect_weight: float = 1.0
+    effect_weight: float = head_weight(1.0)
     """Weight of the effect's negative log-likelihood by the head on the posterior mean."""
-    settings_weight: float = 1.0
+    settings_weight: float = head_weight(1.0)
     """Weight of the settings' negative log-likelihood by the head on the posterior mean."""
-    contrastive_weight: float = 1.0
+    contrastive_weight: float = number(1.0)
     """Weight of telling the clip of the same setting from the others of the batch, by the posterior mean."""
-    temperature: float = 0.1
+    temperature: float = number(0.1)
     """Divides the cosine similarities of the contrastive term: the lower it is, the more the closest clips count."""
 
     @property
-    def reads(self) -> bool:
-        """Whether heads are trained."""
-        return self.effect_weight > 0 or self.settings_weight > 0
+    def heads(self) -> tuple[str, ...]:
+        """Names of the heads that are trained."""
+        weights = [field.name for field in dataclasses.fields(self) if field.metadata.get("head")]
+        return tuple(name.removesuffix("_weight") for name in weights if getattr(self, name) > 0)
 
     def __post_init__(self) -> None:
-        for name in ("free_nats", "elbo_weight", "effect_weight", "settings_weight", "contrastive_weight"):
+        weights = [field.name for field in dataclasses.fields(self) if field.name.endswith("_weight")]
+        for name in ("free_nats", *weights):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; use 0 or more")
         for name in ("swap", "dry_share", "reading_noise"):
             _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
         _require(
-            1 <= self.reconstructed_clips <= BLOCK_CLIPS,
-            f"reconstructed_clips is {self.reconstructed_clips}; use 1 to {BLOCK_CLIPS}",
+            1 <= self.reconstructed_clips <= block.CLIPS,
+            f"reconstructed_clips is {self.reconstructed_clips}; use 1 to {block.CLIPS}",
         )
         _require(self.temperature > 0, f"temperature is {self.temperature}; use more than 0")
 
@@ -260,19 +268,19 @@ class Objective:
 class Train:
     """How long and how fast."""
 
-    steps: int = 4_000
+    steps: int = number(4_000, shared=True)  # a program takes as many with every member
     """Steps of the optimiser in the whole run."""
     batch_size: int = 48
     """Clips in the batch of one step, whole blocks of four."""
-    learning_rate: float = 1e-3
+    learning_rate: float = number(1e-3)
     """Highest learning rate of Adam, reached after the warm-up; it then falls to 0 by half a cosine."""
-    warmup_steps: int = 200
+    warmup_steps: int = number(200)
     """Steps in which the learning rate rises to its highest value."""
-    weight_decay: float = 1e-4
+    weight_decay: float = number(1e-4)
     """Decoupled weight decay: a step also subtracts learning rate times this times the weight, except from biases."""
-    gradient_norm: float = 5.0
+    gradient_norm: float = number(5.0)
     """Gradients are scaled down to this norm."""
-    epoch_clips: int = 0
+    epoch_clips: int = number(0, through="steps_per_epoch")
     """Clips in an epoch, the unit of `beta.cycle_length`; 0 means the training set's number of clips."""
     validate_every: int = 250
     """Steps between validations; each is followed by a checkpoint."""
@@ -280,7 +288,7 @@ class Train:
     """Stop after this many validations without a better one; 0 means never."""
     log_every: int = 25
     """Steps between two entries of the training curves in TensorBoard."""
-    seed: int = 0
+    seed: int = number(0, dtype="int32")
     """Seed of the weights and the latent noise."""
     order_seed: int = 0
     """Seed of the order of the clips. Members of a population that share it share every batch."""
@@ -289,8 +297,8 @@ class Train:
         for name in ("steps", "batch_size", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; use at least 1")
         _require(
-            self.batch_size % BLOCK_CLIPS == 0,
-            f"train.batch_size is {self.batch_size}; use a multiple of {BLOCK_CLIPS}, for whole blocks of clips",
+            self.batch_size % block.CLIPS == 0,
+            f"train.batch_size is {self.batch_size}; use a multiple of {block.CLIPS}, for whole blocks of clips",
         )
         for name in ("warmup_steps", "epoch_clips", "patience", "weight_decay", "seed", "order_seed"):
             _require(getattr(self, name) >= 0, f"train.{name} is {getattr(self, name)}; use 0 or more")
@@ -335,8 +343,8 @@ class Experiment:
     """What the members of a population differ in; none means one member (see `jaxvae.sweep`)."""
 
     def __post_init__(self) -> None:
-        for changes in self.sweep.members:
-            _changed(self, changes)
+        if self.sweep.members:
+            sweep.members(self)  # each is checked where it is made
         _require(
             self.audio.clip_samples >= self.spectrogram.n_fft,
             f"a clip of {self.audio.clip_samples} samples is shorter than n_fft ({self.spectrogram.n_fft}); "
@@ -353,99 +361,28 @@ class Experiment:
         """Frequency bins, or mel bands, in a spectrogram."""
         return self.spectrogram.n_mels if self.spectrogram.scale == "mel" else self.spectrogram.n_fft // 2 + 1
 
-    @property
+    @number_property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch, at least 1."""
         return max(1, (self.train.epoch_clips or self.data.train_clips) // self.train.batch_size)
 
-
-def members(experiment: Experiment) -> tuple[Experiment, ...]:
-    """The experiment of each member of the sweep, which trained alone gives the same numbers."""
-    with warnings.catch_warnings():  # the warnings were given when the sweep was made
-        warnings.simplefilter("ignore")
-        return tuple(_changed(experiment, changes) for changes in experiment.sweep.members or ((),))
-
-
-def _changed(experiment: Experiment, changes: Changes) -> Experiment:
-    """The experiment without a sweep, after some changes of its fields."""
-    values = to_dict(dataclasses.replace(experiment, sweep=Sweep()))
-    for path, value in changes:
-        *sections, name = path.split(".")
-        section = values
-        for part in sections:
-            section = section.get(part) if isinstance(section, dict) else None
-        known = isinstance(section, dict) and name in section and not isinstance(section[name], dict)
-        if not known or sections[:1] in (["execution"], ["sweep"]):
-            raise ValueError(f"the sweep changes {path!r}, which is no field of audio, data, spectrogram, model, ...")
-        section[name] = _as(section[name], value, path)
-    return from_dict(values)
+    @number_property
+    def beta_cycle_length(self) -> int:
+        """Steps of one cycle of beta."""
+        beta = self.objective.beta
+        return beta.cycle_length * (self.steps_per_epoch if beta.cycle_unit == "epoch" else 1)
 
 
-def _as(present: Any, value: Value, path: str) -> Value:
-    """The value as the type of the one that it replaces."""
-    if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(present):
-        raise ValueError(
-            f"the sweep sets {path} to {value!r}, a {type(value).__name__}; use a {type(present).__name__}"
-        )
-    return value
-
-
-def to_dict(experiment: Experiment) -> dict[str, Any]:
-    """Plain dictionaries and lists, ready for JSON."""
-    return dataclasses.asdict(experiment)
+_RENAMED = {"model": {"backbone": {"seed": "grant2023"}}, "objective": {"beta": {"schedule": {"seed": "grant2023"}}}}
+"""Values of records that were written before they had another name."""
 
 
 def from_dict(values: dict[str, Any]) -> Experiment:
-    """The inverse of `to_dict`. Unknown keys raise TypeError; missing ones take their default."""
+    """The inverse of `fields.to_dict`, of records of older versions as well."""
 
-    def frozen(value: Any) -> Any:
-        return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+    def renamed(value: Any, names: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(item, names.get(key, {})) for key, item in value.items()}
+        return names.get(value, value) if isinstance(value, str) else value
 
-    def build(kind: type, values: dict[str, Any]) -> Any:
-        kinds = get_type_hints(kind)
-        return kind(
-            **{
-                name: build(kinds[name], value) if dataclasses.is_dataclass(kinds.get(name)) else frozen(value)
-                for name, value in values.items()
-            }
-        )
-
-    with warnings.catch_warnings():  # the warnings were given when the experiment was first made
-        warnings.simplefilter("ignore")
-        return build(Experiment, values)
-
-
-def flat(experiment: Experiment) -> dict[str, Any]:
-    """The value of every field, by its path."""
-
-    def leaves(values: dict[str, Any], prefix: str) -> dict[str, Any]:
-        found = {}
-        for name, value in values.items():
-            found.update(leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
-        return found
-
-    return leaves(to_dict(experiment), "")
-
-
-def differences(first: Experiment, second: Experiment) -> list[str]:
-    """Lines `key: first -> second`, one for each field in which two experiments differ."""
-    one, two = flat(first), flat(second)
-    return [f"{key}: {one[key]} -> {two[key]}" for key in one if one[key] != two[key]]
-
-
-def load(path: str | Path) -> Experiment:
-    """The `config` of a Python file such as configs/vae_base.py."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no config at {path}; the ones that ship are in configs/")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path} is no Python file; a config is one, with an Experiment named config")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    experiment = getattr(module, "config", None)
-    if not isinstance(experiment, Experiment):
-        raise ValueError(f"{path} defines no Experiment named config")
-    return experiment
+    return fields.from_dict(Experiment, renamed(values, _RENAMED))

@@ -14,13 +14,15 @@ from jaxtyping import Float
 
 from jaxvae import config, spectrogram
 from jaxvae.data.audio import set_peak
-from jaxvae.data.dataset import WET_PEAK_DBFS
+from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.models import heads
+from jaxvae.models.heads import Logits
 from jaxvae.models.vae import VAE, Posterior, narrow
 from jaxvae.spectrogram import Statistics
-from jaxvae.training import run_folder, train_state, vae_steps
+from jaxvae.training import run_folder, task, train_state, vae_steps
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
-from jaxvae.training.optimizer import Hyperparams, hyperparams
+from jaxvae.training.hyperparams import Hyperparams, hyperparams
+from jaxvae.training.train_state import TrainState, Weights
 
 _BATCH = 32  # clips encoded at once: large enough for the matrix products, small enough for a laptop's cache
 
@@ -29,13 +31,13 @@ class Reading(NamedTuple):
     """What the heads of a run read from clips."""
 
     effect: Float[np.ndarray, "clip effect"]
-    """Probabilities, in the order of `Encoder.effects`."""
+    """Probabilities, in the order of `SpectrogramEncoder.effects`."""
     settings: tuple[Float[np.ndarray, "clip parameter bin"], ...]
     """Of each effect, were the clip of it: probabilities of equal bins on [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Encoder:
+class SpectrogramEncoder:
     """A spectrogram VAE with its weights. Posterior means of the effect are the embedding; nothing is sampled.
 
     With `dry`, the clips before the effect, of the same shape, it is dry-aware; without, it is blind.
@@ -47,7 +49,7 @@ class Encoder:
 
     experiment: config.Experiment
     statistics: Statistics
-    weights: train_state.Weights
+    weights: Weights
     parameters: tuple[int, ...] = ()
     """Number of parameters of each effect that the heads read; none without heads."""
 
@@ -101,10 +103,10 @@ class Encoder:
             raise ValueError(f"dry has shape {np.shape(dry)}, audio {np.shape(audio)}; use the same clips, as long")
         clips = self._clips(audio, sample_rate)
         inputs = [clips] if dry is None else [clips, self._clips(dry, sample_rate)]
-        posterior = _in_batches(self._encode, *(part.reshape(-1, part.shape[-1]) for part in inputs))
+        posterior = _in_batches(self._posterior_of_audio, *(part.reshape(-1, part.shape[-1]) for part in inputs))
         return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
 
-    def encode(
+    def posterior_of_spectrograms(
         self,
         spectrogram: Float[np.ndarray, "clip bin frame"],
         dry: Float[np.ndarray, "clip bin frame"] | None = None,
@@ -112,7 +114,7 @@ class Encoder:
         """Posterior (clip, latent) of the effect, from spectrograms as `spectrogram` gives them."""
         self._require_aware(dry)
         seen = [spectrogram] if dry is None else [spectrogram, dry]
-        return _in_batches(self._encode_spectrogram, *seen)
+        return _in_batches(self._posterior, *seen)
 
     def content(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip content"]:
         """Posterior means of what was played, averaged over the whole clips of longer audio."""
@@ -144,8 +146,9 @@ class Encoder:
                 f"{self.experiment.name} was trained without heads; train with objective.effect_weight and "
                 "objective.settings_weight above 0"
             )
-        effect, settings = _in_batches(self._read, mean)
-        return Reading(effect, tuple(settings[:, index, :count] for index, count in enumerate(self.parameters)))
+        answers = _in_batches(self._answers, mean)
+        settings = tuple(answers["settings"][:, index, :count] for index, count in enumerate(self.parameters))
+        return Reading(answers["effect"], settings)
 
     def spectrogram(
         self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int
@@ -186,18 +189,18 @@ class Encoder:
         experiment = self.experiment
         return _spectrogram(batch, self.statistics, audio=experiment.audio, settings=experiment.spectrogram)
 
-    def _encode(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
-        return self._encode_spectrogram(self._compute(wet), None if dry is None else self._compute(dry))
+    def _posterior_of_audio(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
+        return self._posterior(self._compute(wet), None if dry is None else self._compute(dry))
 
-    def _encode_spectrogram(self, wet: jax.typing.ArrayLike, dry: jax.typing.ArrayLike | None = None) -> Posterior:
+    def _posterior(self, wet: jax.typing.ArrayLike, dry: jax.typing.ArrayLike | None = None) -> Posterior:
         known = jnp.full(len(wet), 0.0 if dry is None else 1.0)
-        return _encode(self.weights, wet, wet if dry is None else dry, known, model=self._model)
+        return _posterior(self.weights, wet, wet if dry is None else dry, known, model=self._model)
 
     def _content(self, wet: np.ndarray) -> jax.Array:
         return _content(self.weights, self._compute(wet), model=self._model)
 
-    def _read(self, mean: np.ndarray) -> heads.Reading:
-        return _read(self.weights, mean, model=self._model)
+    def _answers(self, mean: np.ndarray) -> Logits:
+        return _answers(self.weights, mean, model=self._model)
 
     def _reconstruct(self, wet: np.ndarray) -> jax.Array:
         return _reconstruct(self.weights, hyperparams(self.experiment), self._compute(wet), model=self._model)
@@ -218,31 +221,23 @@ def _spectrogram(
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _encode(
-    weights: train_state.Weights, wet: jax.Array, dry: jax.Array, dry_known: jax.Array, *, model: VAE
-) -> Posterior:
-    return model.apply(_variables(weights), wet, dry, dry_known, train=False, method="encode")
+def _posterior(weights: Weights, wet: jax.Array, dry: jax.Array, dry_known: jax.Array, *, model: VAE) -> Posterior:
+    return model.apply(weights.variables, wet, dry, dry_known, train=False, method="effect_posterior")
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _content(weights: train_state.Weights, wet: jax.Array, *, model: VAE) -> jax.Array:
-    return model.apply(_variables(weights), wet, train=False, method="content").mean
+def _content(weights: Weights, wet: jax.Array, *, model: VAE) -> jax.Array:
+    return model.apply(weights.variables, wet, train=False, method="content_posterior").mean
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _read(weights: train_state.Weights, mean: jax.Array, *, model: VAE) -> heads.Reading:
-    return heads.probabilities(model.apply(_variables(weights), mean, method="read"))
+def _answers(weights: Weights, mean: jax.Array, *, model: VAE) -> Logits:
+    return heads.probabilities(model.apply(weights.variables, mean, method="read"))
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _reconstruct(
-    weights: train_state.Weights, numbers: Hyperparams, spectrograms: jax.Array, *, model: VAE
-) -> jax.Array:
+def _reconstruct(weights: Weights, numbers: Hyperparams, spectrograms: jax.Array, *, model: VAE) -> jax.Array:
     return vae_steps.reconstruct(weights, numbers, spectrograms, model=model)
-
-
-def _variables(weights: train_state.Weights) -> dict[str, Any]:
-    return {"params": weights.params, "batch_stats": weights.batch_stats}
 
 
 def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> Any:
@@ -255,19 +250,37 @@ def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> A
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *outputs)
 
 
-def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Encoder:
-    """The best weights of a run, or those of a given step; of a sweep, of the best member, or of a given one.
+class Stored(NamedTuple):
+    """A member of a run as a checkpoint holds it."""
+
+    record: dict[str, Any]
+    experiment: Any
+    restore: Callable[[TrainState], Weights]
+    """Its weights, where all members of the checkpoint together have a state of these shapes."""
+
+
+def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Any:
+    """What was trained, with the best weights of the run, or those of a given step; of a sweep, of the best member, or
+    of a given one. What it is, the checkpoint says: of a VAE, a `SpectrogramEncoder`.
 
     Raises:
-        CheckpointError: the folder holds no checkpoint, or none of that step or member, or one of another format.
+        CheckpointError: the folder holds no checkpoint, or none of that step or member, or one of another format, or
+            of a task that nothing is made of.
     """
     members = run_folder.read(Path(workdir))
     if member is None:
-        member = min(members, key=lambda index: np.inf if members[index].best is None else members[index].best)
+        member = run_folder.best(members)
     if member not in members:
         raise CheckpointError(f"{workdir} has no member {member}; it has {', '.join(map(str, members))}")
     chosen = members[member]
     checkpoints = Checkpoints(chosen.folder / "checkpoints", keep=2)
+
+    def restore(like: TrainState) -> Weights:
+        item, shapes = ("best", like.weights) if step is None else ("state", like)
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        restored = checkpoints.restore(record["step"], {item: shapes}, device)[item]
+        return jax.tree.map(lambda leaf: leaf[chosen.place], restored if step is None else restored.weights)
+
     try:
         steps = checkpoints.steps()
         if step is not None and step not in steps:
@@ -275,21 +288,39 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
                 f"{workdir} holds no checkpoint of step {step}; it holds {', '.join(map(str, steps))}"
             )
         record = checkpoints.record(steps[-1] if step is None else step)
-        item, like = ("best", _stacked(record).weights) if step is None else ("state", _stacked(record))
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        restored = checkpoints.restore(record["step"], {item: like}, device)[item]
+        name = task.kind_of(record).NAME
+        if name not in LOADERS:
+            raise CheckpointError(
+                f"{workdir} holds a run of task {name!r}, which cannot be loaded; those that can are "
+                f"{', '.join(LOADERS)}"
+            )
+        return LOADERS[name](Stored(record, chosen.experiment, restore))
     finally:
         checkpoints.close()
-    weights = jax.tree.map(lambda leaf: leaf[chosen.place], restored if step is None else restored.weights)
-    model = chosen.experiment.model
-    weights = weights._replace(params=narrow(weights.params, model, model.latent_dim))
+
+
+def _load_encoder(stored: Stored) -> SpectrogramEncoder:
+    record, experiment = stored.record, stored.experiment
+    parameters = tuple(record["parameters"])
+    members = task.members(record)
+    widest = max(members, key=lambda member: member.model.latent_dim)
+    shapes, own = (
+        jax.eval_shape(functools.partial(_create, one, parameters), hyperparams(one)) for one in (widest, experiment)
+    )
+    weights = stored.restore(
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(members), *leaf.shape), leaf.dtype), shapes)
+    )
+    weights = weights._replace(params=narrow(weights.params, own.params))
     statistics = spectrogram.statistics_from(record["statistics"])
     # A program trains heads if one of its members has them.
-    parameters = tuple(record["parameters"]) if chosen.experiment.objective.reads else ()
-    return Encoder(chosen.experiment, statistics, weights, parameters)
+    return SpectrogramEncoder(experiment, statistics, weights, parameters if experiment.objective.heads else ())
 
 
-def untrained(encoder: Encoder, seed: int = 0) -> Encoder:
+LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder}
+"""What is made of the checkpoints of each task."""
+
+
+def untrained(encoder: SpectrogramEncoder, seed: int = 0) -> SpectrogramEncoder:
     """An encoder of the same shape with fresh weights: the random-encoder baseline."""
     create = functools.partial(_create, encoder.experiment, encoder.parameters)
     numbers = hyperparams(encoder.experiment)._replace(seed=jnp.asarray(seed))
@@ -297,14 +328,5 @@ def untrained(encoder: Encoder, seed: int = 0) -> Encoder:
     return dataclasses.replace(encoder, weights=state.weights)
 
 
-def _create(experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams) -> train_state.TrainState:
-    return train_state.create(numbers, VAE(experiment.model, parameters), experiment.bins, experiment.frames)
-
-
-def _stacked(record: dict[str, Any]) -> train_state.TrainState:
-    """Shapes of the state of all members of a checkpoint."""
-    members = [config.from_dict(values) for values in record["members"]]
-    widest = max(members, key=lambda member: member.model.latent_dim)
-    create = functools.partial(_create, widest, tuple(record["parameters"]))
-    one = jax.eval_shape(create, hyperparams(widest))
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(members), *leaf.shape), leaf.dtype), one)
+def _create(experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams) -> TrainState:
+    return vae_steps.create(numbers, VAE(experiment.model, parameters), experiment.bins, experiment.frames)

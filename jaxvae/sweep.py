@@ -7,26 +7,28 @@
     sweep=listed([{"name": "the model"}, {"name": "no swaps", "objective.swap": 0.0}])
 
 A field is named by its path in the experiment, whose own name tells members apart where values would be many. Numbers
-that reach the program as arrays (`jaxvae.training.optimizer.NUMBERS`) are trained in one compiled program; members that
-differ in anything else form groups, one program each.
+that reach the program as arrays (`jaxvae.fields.number`) are trained in one compiled program; members that differ in
+anything else form groups, one program each.
 """
 
 import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-Value = bool | int | float | str
-Changes = tuple[tuple[str, Value], ...]
+from jaxvae import fields
+from jaxvae.fields import Value
+
+_Experiment = TypeVar("_Experiment")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """The members of a population, each as changes of one experiment."""
 
-    members: tuple[Changes, ...] = ()
+    members: tuple[tuple[tuple[str, Value], ...], ...] = ()
     """Path and value of each change, member by member; empty means one member, the experiment itself."""
 
     def __post_init__(self) -> None:
@@ -35,6 +37,16 @@ class Sweep:
             same = first.setdefault(frozenset(changes), member)
             if same != member:
                 raise ValueError(f"members {same} and {member} of the sweep are the same: {dict(changes)}; drop one")
+
+
+def members(experiment: _Experiment) -> tuple[_Experiment, ...]:
+    """The experiment of each member of its sweep, which trained alone gives the same numbers.
+
+    Raises:
+        ValueError: the sweep changes what is no field, or to a value of another type or out of range.
+    """
+    alone = dataclasses.replace(experiment, sweep=Sweep())
+    return tuple(fields.changed(alone, changes) for changes in experiment.sweep.members or ((),))
 
 
 @runtime_checkable

@@ -8,13 +8,14 @@ A killed render continues with the same command. Training renders by itself what
 """
 
 import dataclasses
-import sys
 
+from jaxvae import command_line
+from jaxvae.config import Experiment
 from jaxvae.data import dataset
-from jaxvae.data.dataset import REASONS, Dataset
+from jaxvae.data.clips import REASONS
+from jaxvae.data.dataset import Dataset
 from jaxvae.data.recordings import SPLITS
-from jaxvae.effects import EffectError
-from launch import command_line
+from jaxvae.data.storage import Folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,24 +53,21 @@ def describe(made: Dataset) -> list[str]:
             lines.append(f"  {name:<10} not complete, {source}")
             continue
         split = made.split(name)
-        counts = zip(REASONS, split.redraws.sum(axis=0), strict=True)
+        counts = zip(REASONS, split.recipe.redraws.sum(axis=0), strict=True)
         redraws = ", ".join(f"{count} {reason}" for reason, count in counts if count) or "none"
         lines.append(f"  {name:<10} {split.clips} clips {source}; draws repeated: {redraws}")
     lines.append(f"  {len(made.skipped)} files left out")
     return lines + [f"    {file}: {reason}" for file, reason in made.skipped]
 
 
-def main() -> None:
-    """Read the command line, render, and say what was written."""
-    experiment, options = command_line.parse(Options, __doc__)
-    try:
-        made = dataset.render(experiment, options.workers, part=options.numbers(), cluster=options.cluster)
-    except (EffectError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command renders what is missing")
+def main(experiment: Experiment, options: Options) -> list[Folder]:
+    """Render, and say what the data set holds."""
+    made = dataset.render(experiment, options.workers, part=options.numbers(), cluster=options.cluster)
     print("\n".join(describe(made)))
+    return [made.folder]
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run_experiment(
+        main, Options, __doc__, interrupted="interrupted; the same command renders what is missing"
+    )

@@ -1,4 +1,4 @@
-"""The command line: config, overrides, options; and the render command."""
+"""The command line: config, overrides, options, and how it ends; and the render command."""
 
 import dataclasses
 import subprocess
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from launch import command_line, render
+from jaxvae import command_line
+from jaxvae.effects import EffectError
+from jaxvae.training.checkpoints import CheckpointError
+from launch import render
 
 CONFIG = """
 from jaxvae import config as c
@@ -84,6 +87,53 @@ def test_help_works_with_and_without_a_config(path, capsys, given):
     assert ("base" in text) == given
 
 
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """Options of a made command that has defaults for all."""
+
+    rounds: int = 3
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), OSError("bad"), CheckpointError("bad"), EffectError("bad")])
+def test_what_the_user_can_mend_is_one_line_and_all_else_a_traceback(monkeypatch, path, error):
+    def fail(*_):
+        raise error
+
+    def break_down(*_):
+        raise RuntimeError("broken")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    for run, arguments in ((command_line.run, []), (command_line.run_experiment, [path])):
+        monkeypatch.setattr("sys.argv", ["made", *arguments])
+        with pytest.raises(SystemExit, match=r"^error: bad$"):
+            run(fail, Rounds, "Doc.")
+        with pytest.raises(RuntimeError, match="broken"):
+            run(break_down, Rounds, "Doc.")
+        with pytest.raises(SystemExit, match=r"^stopped$"):
+            run(interrupt, Rounds, "Doc.", interrupted="stopped")
+
+
+def test_a_command_ends_by_naming_what_it_wrote(monkeypatch, path, capsys):
+    monkeypatch.setattr("sys.argv", ["made", "--rounds", "5"])
+    command_line.run(lambda options: [Path(f"file_{index}") for index in range(options.rounds)], Rounds, "Doc.")
+    assert capsys.readouterr().out.splitlines() == [f"wrote file_{index}" for index in range(5)]
+    monkeypatch.setattr("sys.argv", ["made", path, "--model.latent-dim", "5"])
+    command_line.run_experiment(lambda changed, _: [Path(f"file_{changed.model.latent_dim}")], Rounds, "Doc.")
+    assert capsys.readouterr().out == "wrote file_5\n"
+
+
+def test_usage_names_the_module_that_was_run(path):
+    command = [sys.executable, "-m", "launch.render", path, "--help"]
+    assert "python -m launch.render" in subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def test_a_command_that_needs_no_jax_does_not_wait_for_it():
+    code = "import sys, launch.render; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_render_says_what_it_wrote(path, tmp_path):
     command = [sys.executable, "-m", "launch.render", path]
     part = subprocess.run([*command, "--part", "1/3"], capture_output=True, text=True, check=True)
@@ -91,7 +141,7 @@ def test_render_says_what_it_wrote(path, tmp_path):
     assert "test       not complete" in part.stdout
     whole = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "test       8 clips from" in whole.stdout
-    assert str(next((tmp_path / "datasets").iterdir())) in whole.stdout
+    assert whole.stdout.splitlines()[-1] == f"wrote {next((tmp_path / 'datasets').iterdir())}"
     assert "clip/s" in whole.stderr  # progress
 
 

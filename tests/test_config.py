@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxvae import config
+from jaxvae import config, config_file, fields
 from jaxvae.config import Beta, Data, Experiment, Model, Objective, Spectrogram, Train
 
 
@@ -15,15 +15,15 @@ def test_json_round_trip_keeps_everything():
     experiment = Experiment(
         "x", data=Data(audio=("a", "b"), effects=("mda/Delay",)), objective=Objective(beta=Beta(maximum=0.3))
     )
-    restored = config.from_dict(json.loads(json.dumps(config.to_dict(experiment))))
+    restored = config.from_dict(json.loads(json.dumps(fields.to_dict(experiment))))
     assert restored == experiment and hash(restored) == hash(experiment)
 
 
 def test_differences_name_each_changed_field_once():
     first = Experiment("x")
     second = dataclasses.replace(first, model=Model(latent_dim=32), train=Train(seed=4))
-    assert config.differences(first, second) == ["model.latent_dim: 128 -> 32", "train.seed: 0 -> 4"]
-    assert config.differences(first, first) == []
+    assert fields.differences(first, second) == ["model.latent_dim: 128 -> 32", "train.seed: 0 -> 4"]
+    assert fields.differences(first, first) == []
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_composite_cycle_warns_and_names_the_next_prime():
 
 def test_config_files_that_hold_no_experiment_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no config at"):
-        config.load(tmp_path / "missing.py")
+        config_file.load(tmp_path / "missing.py")
     (tmp_path / "empty.py").write_text("config = 3\n")
     with pytest.raises(ValueError, match="no Experiment named config"):
-        config.load(tmp_path / "empty.py")
+        config_file.load(tmp_path / "empty.py")
 
 
 def test_every_field_is_explained():
@@ -87,6 +87,6 @@ def test_every_field_is_explained():
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_every_shipped_config_loads_and_says_how_to_run_it(path):
-    experiment = config.load(path)
+    experiment = config_file.load(path)
     assert experiment.name == path.stem
     assert f"python -m launch.train configs/{path.name}" in path.read_text()

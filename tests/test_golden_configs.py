@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxvae import config, effects
+from jaxvae import config, config_file, effects, fields
 from jaxvae.config import Experiment
 
 CONFIGS = sorted(Path("configs").glob("[a-z]*.py"))
@@ -17,9 +17,9 @@ REMEDY = "if that is meant, run `python -m tests.test_golden_configs` and commit
 
 def text(experiment: Experiment) -> str:
     """A line `path: value` for each field, and one for what each member of the sweep changes."""
-    fields = config.flat(experiment)
-    members = fields.pop("sweep.members")
-    lines = [f"{path}: {value!r}" for path, value in fields.items()]
+    values = fields.flat(experiment)
+    members = values.pop("sweep.members")
+    lines = [f"{path}: {value!r}" for path, value in values.items()]
     for index, changes in enumerate(members):
         lines.append(f"member {index}: " + ", ".join(f"{path}={value!r}" for path, value in changes))
     return "\n".join(lines) + "\n"
@@ -29,7 +29,9 @@ def text(experiment: Experiment) -> str:
 def test_a_config_means_what_its_golden_text_says(path):
     golden = GOLDEN / f"{path.stem}.txt"
     assert golden.is_file(), f"{path} has no text in {GOLDEN}; {REMEDY}"
-    assert text(config.load(path)) == golden.read_text(), f"{path} means something else than {golden} says; {REMEDY}"
+    assert text(config_file.load(path)) == golden.read_text(), (
+        f"{path} means something else than {golden} says; {REMEDY}"
+    )
 
 
 def test_every_golden_text_has_its_config():
@@ -47,7 +49,7 @@ def test_a_text_has_a_line_for_each_field_and_each_member():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_effects_that_a_config_names_are_known_whatever_is_installed(path):
-    assert set(config.load(path).data.effects) <= {*effects.names(), *effects.unavailable()}
+    assert set(config_file.load(path).data.effects) <= {*effects.names(), *effects.unavailable()}
 
 
 if __name__ == "__main__":
@@ -55,4 +57,4 @@ if __name__ == "__main__":
     for left_over in GOLDEN.iterdir():
         left_over.unlink()
     for source in CONFIGS:
-        (GOLDEN / f"{source.stem}.txt").write_text(text(config.load(source)))
+        (GOLDEN / f"{source.stem}.txt").write_text(text(config_file.load(source)))

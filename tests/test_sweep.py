@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxvae import config
+from jaxvae import config, config_file, fields
 from jaxvae.config import Experiment
 from jaxvae.sweep import draws, grid, listed
 from jaxvae.training import run_folder
@@ -24,14 +24,14 @@ def test_grid_has_every_combination_once_the_last_field_fastest():
 
 
 def test_members_are_experiments_with_their_changes_and_without_a_sweep():
-    sweep = listed([{"objective.beta.maximum": 3}, {"train.learning_rate": np.float64(1e-4), "model.latent_dim": 32}])
-    first, second = config.members(dataclasses.replace(BASE, sweep=sweep))
-    assert config.differences(BASE, first) == ["objective.beta.maximum: 1.0 -> 3.0"]
-    assert sorted(config.differences(BASE, second)) == [
+    changes = listed([{"objective.beta.maximum": 3}, {"train.learning_rate": np.float64(1e-4), "model.latent_dim": 32}])
+    first, second = sweep.members(dataclasses.replace(BASE, sweep=changes))
+    assert fields.differences(BASE, first) == ["objective.beta.maximum: 1.0 -> 3.0"]
+    assert sorted(fields.differences(BASE, second)) == [
         "model.latent_dim: 128 -> 32",
         "train.learning_rate: 0.001 -> 0.0001",
     ]
-    assert config.members(BASE) == (BASE,)
+    assert sweep.members(BASE) == (BASE,)
 
 
 def test_draws_follow_their_distribution_and_fewer_are_the_first_of_more():
@@ -77,11 +77,11 @@ def test_member_that_is_there_twice_is_refused():
 
 def test_sweep_survives_json():
     experiment = dataclasses.replace(BASE, sweep=grid({"model.latent_dim": (32, 64), "train.seed": range(2)}))
-    assert config.from_dict(json.loads(json.dumps(config.to_dict(experiment)))) == experiment
+    assert config.from_dict(json.loads(json.dumps(fields.to_dict(experiment)))) == experiment
 
 
 def test_week_of_the_seed_is_two_groups_of_eight_that_share_a_data_set(tmp_path):
-    experiment = config.load(Path("configs/grant2023_week.py"))
+    experiment = config_file.load(Path("configs/grant2023_week.py"))
     first, second = run_folder.groups(experiment, tmp_path)
     assert (len(first.indices), len(second.indices)) == (8, 8)
     assert sorted(first.indices + second.indices) == list(range(16))

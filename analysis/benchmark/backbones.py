@@ -2,10 +2,10 @@
 
     python -m analysis.benchmark.backbones configs/mda_six.py --minutes 5
 
-Each backbone's speed is measured first and its schedule is fitted to the time, so every one ends its learning-rate
-decay. Reconstruction is of the validation set; effect and settings are read from the posterior means of test
-recordings by probes fitted on training recordings, as they are for the principal components of the same spectrograms
-and for an encoder of the same shape with fresh weights.
+The experiment's backbone and number of steps are replaced. Each backbone's speed is measured first and its schedule is
+fitted to the time, so every one ends its learning-rate decay. Reconstruction is of the validation set; effect and
+settings are read from the posterior means of test recordings by probes fitted on training recordings, as they are for
+the principal components of the same spectrograms and for an encoder of the same shape with fresh weights.
 """
 
 import dataclasses
@@ -17,16 +17,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from analysis import command_line
 from analysis.metrics import probes
-from jaxvae import config, inference
+from analysis.pages import plain_table
+from jaxvae import command_line, config, inference
 from jaxvae.data import audio, dataset
-from jaxvae.training import run_folder
-from jaxvae.training.run import Run
+from jaxvae.training import run, run_folder
+from jaxvae.training.vae_task import VAETask
 
 _WARM, _TIMED = 3, 25  # steps
 
@@ -35,42 +34,43 @@ _WARM, _TIMED = 3, 25  # steps
 class Options:
     """What to compare."""
 
-    config: tyro.conf.Positional[Path]
-    """The experiment; its backbone and its number of steps are replaced."""
     minutes: float = 5.0
     """Training time of each, validation and pictures left out."""
-    backbones: tuple[str, ...] = ("patch", "filterbank", "convolution", "seed")
+    backbones: tuple[str, ...] = ("patch", "filterbank", "convolution", "grant2023")
     probe_clips: int = 3_000
     """Training clips that the probes are fitted on."""
     out: Path = Path("runs/backbones")
     """Folder of table.json."""
 
 
-def train_for(seconds: float, experiment: config.Experiment, workdir: Path) -> tuple[inference.Encoder, float]:
+def train_for(
+    seconds: float, experiment: config.Experiment, workdir: Path
+) -> tuple[inference.SpectrogramEncoder, float]:
     """A model trained for so long, and its steps a second; batches are included, compilation is not.
 
     The first steps, all of them in the warm-up, tell how many there is time for, and the learning rate is laid out
     over that many.
     """
-    run = Run(run_folder.groups(experiment, workdir)[0])
-    batches = run.batches()
-    while run.step < _WARM:
-        jax.block_until_ready(run.advance(next(batches)))
-    start, warm = time.perf_counter(), run.step
-    while run.step < warm + _TIMED:
-        jax.block_until_ready(run.advance(next(batches)))
-    steps = round(seconds * (run.step - warm) / (time.perf_counter() - start))
-    run.hyperparams = run.hyperparams._replace(steps=jnp.full(1, steps, jnp.float32))
-    with tqdm(total=steps, unit="step", desc=experiment.model.backbone, initial=run.step) as bar:
-        while run.step < steps:
+    group = run_folder.groups(experiment, workdir)[0]
+    training = run.start(group, VAETask)
+    batches = training.batches()
+    while training.step < _WARM:
+        jax.block_until_ready(training.advance(next(batches)))
+    start, warm = time.perf_counter(), training.step
+    while training.step < warm + _TIMED:
+        jax.block_until_ready(training.advance(next(batches)))
+    steps = round(seconds * (training.step - warm) / (time.perf_counter() - start))
+    training.hyperparams = training.hyperparams._replace(steps=jnp.full(1, steps, jnp.float32))
+    with tqdm(total=steps, unit="step", desc=experiment.model.backbone, initial=training.step) as bar:
+        while training.step < steps:
             # Waited for: else the queue of steps, and with it memory, would grow.
-            jax.block_until_ready(run.advance(next(batches)))
-            bar.update(run.step - bar.n)
+            jax.block_until_ready(training.advance(next(batches)))
+            bar.update(training.step - bar.n)
     taken = time.perf_counter() - start
     batches.close()
-    run.close()
-    weights = jax.tree.map(lambda leaf: leaf[0], run.state.weights)
-    return inference.Encoder(experiment, run.statistics, weights), (run.step - warm) / taken
+    training.close()
+    weights = jax.tree.map(lambda leaf: leaf[0], training.state.weights)
+    return inference.SpectrogramEncoder(experiment, training.task.statistics, weights), (training.step - warm) / taken
 
 
 def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict[str, np.ndarray]) -> dict[str, float]:
@@ -87,9 +87,8 @@ def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict
     return accuracy | {"r2": float(np.mean([score.r2 for effect in settings.values() for score in effect]))}
 
 
-def main(options: Options) -> None:
+def main(base: config.Experiment, options: Options) -> list[Path]:
     """Train each, print the table and write table.json."""
-    base = config.load(options.config)
     # Neither heads nor pairs: what is compared is what the spectrograms alone teach a backbone.
     alone = dataclasses.replace(base.objective, effect_weight=0.0, settings_weight=0.0, contrastive_weight=0.0)
     base = dataclasses.replace(base, model=dataclasses.replace(base.model, content_dim=0), objective=alone)
@@ -124,13 +123,13 @@ def main(options: Options) -> None:
     features = {name: fresh.embed(wet, rate) for name, wet in audios.items()}
     rows.append({"model": "random encoder"} | readable(data, features, clips))
     columns = list(rows[0])
-    print("  ".join(f"{column:>17}" for column in columns))
-    for row in rows:
-        cells = (row.get(column, "") for column in columns)
-        print("  ".join(f"{cell:>17.4g}" if isinstance(cell, float) else f"{cell:>17}" for cell in cells))
+    lines = [[row.get(column, "") for column in columns] for row in rows]
+    lines = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in line] for line in lines]
+    print(plain_table.text([columns, *lines]))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "table.json").write_text(json.dumps(rows, indent=1))
+    return [options.out / "table.json"]
 
 
 if __name__ == "__main__":
-    command_line.run(main, Options, __doc__)
+    command_line.run_experiment(main, Options, __doc__)

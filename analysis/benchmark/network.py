@@ -1,6 +1,7 @@
 """Training throughput of a plain VAE of every backbone and of Grant's (2023) network in PyTorch, interleaved.
 
-python -m analysis.benchmark.network [--calls 20] [--batch-size 48] [--bins 128] [--frames 129]
+    python -m analysis.benchmark.network
+    python -m analysis.benchmark.network --calls 50 --batch-size 96
 
 A table: clips per second (the median call), the ratio to PyTorch by wall time and by the processor's time (which other
 programs on the machine disturb less), how much the calls of one network vary, and its size. A call is one step of Adam
@@ -8,13 +9,13 @@ on spectrograms that are ready. Needs the extra `benchmark`. On a machine that o
 -c 0 python -m ...`): PyTorch's threads spin while they wait for one another, and lose more than JAX's when displaced.
 """
 
-import argparse
+import dataclasses
 import functools
 import os
 import platform
 import time
 from collections.abc import Callable
-from typing import NamedTuple, get_args, get_type_hints
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +23,18 @@ import numpy as np
 import torch
 
 from analysis.benchmark import torch_seed
+from analysis.pages import plain_table
+from jaxvae import backbones, command_line
 from jaxvae.config import Experiment, Model
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
-from jaxvae.training import train_state
-from jaxvae.training.optimizer import hyperparams
+from jaxvae.training import vae_steps
+from jaxvae.training.hyperparams import hyperparams
 from jaxvae.training.vae_steps import train_step
 
 TWIN = "grant2023 in PyTorch"
-BACKBONES: tuple[str, ...] = get_args(get_type_hints(Model)["backbone"])
+DEFAULT = Experiment("benchmark")
+BACKBONES = backbones.names()
 
 
 class Timing(NamedTuple):
@@ -45,7 +49,7 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
     """One training step of a backbone, as a function without arguments, and its number of parameters."""
     experiment = Experiment("benchmark", model=Model(backbone, content_dim=0))
     model, numbers = VAE(experiment.model), hyperparams(experiment)
-    state = train_state.create(numbers, model, bins, frames)
+    state = vae_steps.create(numbers, model, bins, frames)
     wet = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
     examples = Examples(wet, wet, jnp.zeros(batch_size, jnp.int32), jnp.zeros((batch_size, 1)))
     step = jax.jit(
@@ -91,41 +95,50 @@ def measure(networks: dict[str, tuple[Callable[[], None], int]], calls: int) -> 
 
 def table(timings: dict[str, Timing], batch_size: int) -> str:
     """The timings as a table in Markdown; a ratio above 1 is faster than PyTorch."""
-    lines = [
-        "| network | clips/s | against PyTorch: wall | processor | calls, 10th to 90th percentile | parameters |",
-        "|---|---|---|---|---|---|",
-    ]
+    columns = "network", "clips/s", "against PyTorch: wall", "processor", "calls, 10th to 90th percentile", "parameters"
+    lines = [columns]
     for name, timing in timings.items():
         # A ratio of neighbouring calls, so that load which comes and goes falls on both.
         wall = np.median(timings[TWIN].wall / timing.wall)
         processor = np.median(timings[TWIN].processor / timing.processor)
         low, high = np.percentile(timing.wall / np.median(timing.wall), [10, 90])
         lines.append(
-            f"| {name} | {batch_size / np.median(timing.wall):.1f} | {wall:.2f} | {processor:.2f} "
-            f"| {low:.2f} to {high:.2f} | {timing.parameters / 1e6:.2f} M |"
+            (
+                name,
+                f"{batch_size / np.median(timing.wall):.1f}",
+                f"{wall:.2f}",
+                f"{processor:.2f}",
+                f"{low:.2f} to {high:.2f}",
+                f"{timing.parameters / 1e6:.2f} M",
+            )
         )
-    return "\n".join(lines)
+    return plain_table.markdown(lines)
 
 
-def main() -> None:
-    default = Experiment("benchmark")
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--calls", type=int, default=20, help="timed calls of each network")
-    parser.add_argument("--batch-size", type=int, default=default.train.batch_size)
-    parser.add_argument("--bins", type=int, default=default.bins)
-    parser.add_argument("--frames", type=int, default=default.frames)
-    arguments = parser.parse_args()
-    shape = arguments.batch_size, arguments.bins, arguments.frames
-    networks = {TWIN: torch_step(*shape, default.model.latent_dim)}
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to time."""
+
+    calls: int = 20
+    """Timed calls of each network."""
+    batch_size: int = DEFAULT.train.batch_size
+    bins: int = DEFAULT.bins
+    frames: int = DEFAULT.frames
+
+
+def main(options: Options) -> None:
+    """Compile, time and print."""
+    shape, latent_dim = (options.batch_size, options.bins, options.frames), DEFAULT.model.latent_dim
+    networks = {TWIN: torch_step(*shape, latent_dim)}
     networks |= {backbone: jax_step(backbone, *shape) for backbone in BACKBONES}
     device = jax.devices()[0]
     print(
-        f"batch {shape[0]}, spectrogram {shape[1]} x {shape[2]}, latent {default.model.latent_dim}; "
+        f"batch {shape[0]}, spectrogram {shape[1]} x {shape[2]}, latent {latent_dim}; "
         f"jax {jax.__version__} on {device.platform} ({device.device_kind}), torch {torch.__version__} on "
         f"{torch.get_num_threads()} threads; Python {platform.python_version()}, {os.cpu_count()} cores"
     )
-    print(table(measure(networks, arguments.calls), arguments.batch_size))
+    print(table(measure(networks, options.calls), options.batch_size))
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main, Options, __doc__)

@@ -19,14 +19,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
+from analysis.pages import plain_table
+from jaxvae import command_line, devices
 from jaxvae.config import Execution, Experiment, Model, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
-from jaxvae.training import population, train_state
-from jaxvae.training.optimizer import hyperparams
-from jaxvae.training.vae_steps import train_steps
+from jaxvae.training import population, train_state, vae_steps
+from jaxvae.training.hyperparams import hyperparams
 
 PARAMETERS = (4,) * 6  # of each effect that the heads read
 
@@ -59,15 +59,18 @@ class Row(NamedTuple):
 
 def make(experiment: Experiment, members: int, at_once: int, steps: int, batch_size: int) -> Row:
     """The compiled training steps of a population on one device."""
-    mesh = population.make_mesh(members, batch_size, Execution(devices=1))
+    mesh = devices.make_mesh(members, batch_size, Execution(devices=1))
     network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
     numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
     numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
-    numbers, running = population.place((numbers, np.ones(members, bool)), mesh, population.MEMBERS)
+    numbers, running = devices.place((numbers, np.ones(members, bool)), mesh, devices.MEMBERS)
     state = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)(numbers)
-    batches = population.place(_examples(experiment, steps, batch_size), mesh, population.SHARED)
-    function = functools.partial(train_steps, model=network, objective=experiment.objective)
+    batches = devices.place(_examples(experiment, steps, batch_size), mesh, devices.SHARED)
+    function = functools.partial(
+        train_state.take_steps,
+        functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
+    )
     jitted = jax.jit(population.over_members(function, mesh, at_once, mapped=3), donate_argnums=0)
     began = time.perf_counter()
     compiled = jitted.lower(state, numbers, running, batches).compile()
@@ -94,10 +97,15 @@ def _examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
 def operations(experiment: Experiment, batch_size: int) -> float:
     """Floating-point operations of one step of one model, as the compiler counts them."""
     network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(train_state.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
     numbers = hyperparams(experiment)
     batches = _examples(experiment, 1, batch_size)
-    step = jax.jit(functools.partial(train_steps, model=network, objective=experiment.objective))
+    step = jax.jit(
+        functools.partial(
+            train_state.take_steps,
+            functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
+        )
+    )
     lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), batches)
     return lowered.cost_analysis()["flops"]
 
@@ -131,22 +139,32 @@ def measure(rows: list[Row], calls: int) -> list[float]:
 
 def table(rows: list[Row], seconds: list[float], batch_size: int, flops: float, most: float) -> str:
     """The timings in Markdown."""
-    lines = [
-        "| members | mode | steps a call | clips/s of all | of each | against one, 1 step a call | against best one "
-        "| compile s | program MB | state MB a member | GFLOP/s | of ceiling |",
-        "|" + "---|" * 12,
-    ]
+    columns = (
+        *("members", "mode", "steps a call", "clips/s of all", "of each", "against one, 1 step a call"),
+        *("against best one", "compile s", "program MB", "state MB a member", "GFLOP/s", "of ceiling"),
+    )
+    lines = [columns]
     rates = [row.members * row.steps * batch_size / second for row, second in zip(rows, seconds, strict=True)]
     singles = [rate for row, rate in zip(rows, rates, strict=True) if row.members == 1]
     for row, rate in zip(rows, rates, strict=True):
         speed = flops * rate / batch_size
         lines.append(
-            f"| {row.members} | {row.name} | {row.steps} | {rate:.0f} | {rate / row.members:.1f} "
-            f"| {rate / singles[0]:.2f} | {rate / max(singles):.2f} | {row.compile_s:.1f} "
-            f"| {row.program_bytes / 1e6:.0f} | {row.state_bytes / row.members / 1e6:.1f} "
-            f"| {speed / 1e9:.0f} | {speed / most:.0%} |"
+            (
+                str(row.members),
+                row.name,
+                str(row.steps),
+                f"{rate:.0f}",
+                f"{rate / row.members:.1f}",
+                f"{rate / singles[0]:.2f}",
+                f"{rate / max(singles):.2f}",
+                f"{row.compile_s:.1f}",
+                f"{row.program_bytes / 1e6:.0f}",
+                f"{row.state_bytes / row.members / 1e6:.1f}",
+                f"{speed / 1e9:.0f}",
+                f"{speed / most:.0%}",
+            )
         )
-    return "\n".join(lines)
+    return plain_table.markdown(lines)
 
 
 def main(options: Options) -> None:
@@ -168,4 +186,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    command_line.run(main, Options, __doc__)

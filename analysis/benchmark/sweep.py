@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis import command_line
-from jaxvae import config
+from jaxvae import command_line, config_file, sweep
 from jaxvae.data import dataset
 
 
@@ -48,8 +47,8 @@ def timed(arguments: list[str]) -> float:
 
 def main(options: Options) -> None:
     """Time and print."""
-    experiment = config.load(options.config)
-    members = len(config.members(experiment))
+    experiment = config_file.load(options.config)
+    members = len(sweep.members(experiment))
     dataset.render(experiment)
     steps = ["--train.steps", str(options.steps), "--train.validate-every", str(options.steps)]
     print(f"{options.config}: {members} members, {options.steps} steps of {experiment.train.batch_size} clips")

@@ -22,7 +22,7 @@ def unit(experiment: config.Experiment) -> str:
 
 
 def squared_errors(
-    encoder: inference.Encoder, guesses: Mapping[str, Guess], test: dataset.Split, seed: int
+    encoder: inference.SpectrogramEncoder, guesses: Mapping[str, Guess], test: dataset.Split, seed: int
 ) -> tuple[Int[np.ndarray, " clip"], dict[str, Float[np.ndarray, "2 clip"]]]:
     """Some test clips, and the mean squared error over pixels of each guess at the spectrograms that the encoder sees.
 

@@ -43,7 +43,7 @@ def mfcc_statistics(
 class PrincipalComponents:
     """Principal components of the spectrograms that an encoder sees, or of wet minus dry spectrograms."""
 
-    encoder: inference.Encoder
+    encoder: inference.SpectrogramEncoder
     pca: PCA
     fitted_on: int
     """Clips."""
@@ -76,7 +76,7 @@ class PrincipalComponents:
 
 
 def principal_components(
-    encoder: inference.Encoder,
+    encoder: inference.SpectrogramEncoder,
     train: dataset.Split,
     components: int | None = None,
     seed: int = 0,

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
-from jaxvae import config, inference
+from jaxvae import fields, inference
 from jaxvae.config import Experiment
 from jaxvae.data import dataset
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
-from jaxvae.training.run_folder import Member
 
 SEED = "train.seed"
 FREE = ("data.directory", "execution.")  # where files lie and how the machine is used is no part of a sweep
@@ -26,20 +23,20 @@ class Chosen(NamedTuple):
     title: str
     logs: Path
     """Folder of its TensorBoard logs."""
-    encoder: inference.Encoder
+    encoder: inference.SpectrogramEncoder
 
 
 def swept(experiments: Sequence[Experiment]) -> tuple[str, ...]:
     """Paths of the fields in which experiments differ, the seed last."""
-    values = [config.flat(experiment) for experiment in experiments]
+    values = [fields.flat(experiment) for experiment in experiments]
     paths = [path for path in values[0] if not path.startswith(FREE) and len({str(v[path]) for v in values}) > 1]
     return tuple(sorted(paths, key=lambda path: path == SEED))
 
 
-def values(experiment: Experiment, fields: Sequence[str]) -> dict[str, Value]:
+def values(experiment: Experiment, paths: Sequence[str]) -> dict[str, Value]:
     """Values of some fields by their path."""
-    every = config.flat(experiment)
-    return {path: every[path] for path in fields}
+    every = fields.flat(experiment)
+    return {path: every[path] for path in paths}
 
 
 def short_name(path: str) -> str:
@@ -55,11 +52,6 @@ def words(values: dict[str, Value]) -> str:
     )
 
 
-def best(found: dict[int, Member]) -> int:
-    """Index of the member with the lowest validation -ELBO."""
-    return min(found, key=lambda index: np.inf if found[index].best is None else found[index].best)
-
-
 def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: bool = True) -> list[Chosen]:
     """The best member of a run, or those of these indices, or all that were ever validated.
 
@@ -70,7 +62,7 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: 
     found = run_folder.read(run)
     if "all" in chosen:
         chosen = [index for index, member in found.items() if member.best is not None]
-    indices = list(dict.fromkeys(chosen)) or [best(found)]
+    indices = list(dict.fromkeys(chosen)) or [run_folder.best(found)]
     if missing := [index for index in indices if index not in found]:
         raise CheckpointError(f"{run} has no member {missing[0]}; it has {', '.join(map(str, found))}")
     if in_one_figure and len(indices) > _MOST_PANELS:

@@ -31,7 +31,7 @@ class Representation(NamedTuple):
     hears: Hears
     embed: Callable[[np.ndarray, np.ndarray], np.ndarray]
     """Features (clip, feature) of wet and dry clips (clip, sample), both at the rate of the first model."""
-    encoder: inference.Encoder | None = None
+    encoder: inference.SpectrogramEncoder | None = None
     """Of a trained model, whose features are means and log-variances of posteriors side by side."""
     mapped: bool = False
     """Whether it is laid out on a map, which takes seconds: models and principal components are."""
@@ -84,8 +84,14 @@ def difference(name: str) -> str:
     return f"{name}, wet − dry"
 
 
+def means(encoder: inference.SpectrogramEncoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Posterior means as a function of wet and dry clips, dry-aware if the encoder can be."""
+    rate = encoder.experiment.audio.sample_rate
+    return lambda wet, dry: encoder.embed(wet, rate, dry if encoder.dry_aware else None)
+
+
 def rows(
-    models: Mapping[str, inference.Encoder], train: dataset.Split, components: int, seed: int
+    models: Mapping[str, inference.SpectrogramEncoder], train: dataset.Split, components: int, seed: int
 ) -> tuple[list[Representation], PrincipalComponents]:
     """Models and what the first of them has to beat, in the order of what they hear; and its principal components.
 
@@ -115,7 +121,7 @@ def rows(
             for name, model in models.items()
         ),
         Representation(pca.name, "wet", lambda wet, dry: pca.code(spectrogram(wet)), mapped=True),
-        Representation("fresh weights", "wet", lambda wet, dry: fresh.encode(spectrogram(wet)).mean),
+        Representation("fresh weights", "wet", lambda wet, dry: fresh.posterior_of_spectrograms(spectrogram(wet)).mean),
         Representation("MFCC statistics", "wet", lambda wet, dry: statistics(wet)),
     ]
     if aware:
@@ -136,7 +142,7 @@ def rows(
                 Representation(
                     dry_aware("fresh weights"),
                     "wet and dry",
-                    lambda wet, dry: fresh.encode(spectrogram(wet), dry_spectrogram(dry)).mean,
+                    lambda wet, dry: fresh.posterior_of_spectrograms(spectrogram(wet), dry_spectrogram(dry)).mean,
                 )
             )
         made.append(
@@ -151,7 +157,7 @@ def rows(
     return made, pca
 
 
-def _sees_alike(model: inference.Encoder, other: inference.Encoder) -> bool:
+def _sees_alike(model: inference.SpectrogramEncoder, other: inference.SpectrogramEncoder) -> bool:
     """Whether two encoders see the same spectrograms."""
     settings = [(one.experiment.audio, one.experiment.spectrogram) for one in (model, other)]
     statistics = zip(model.statistics, other.statistics, strict=True)
@@ -159,14 +165,14 @@ def _sees_alike(model: inference.Encoder, other: inference.Encoder) -> bool:
 
 
 def _posterior(
-    model: inference.Encoder, spectrograms: tuple[Callable, Callable] | None, rate: int
+    model: inference.SpectrogramEncoder, spectrograms: tuple[Callable, Callable] | None, rate: int
 ) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
     """Means and log-variances of wet clips, and dry ones if given, by shared spectrograms of both if there are any."""
 
     def posterior(wet: np.ndarray, dry: np.ndarray | None) -> np.ndarray:
         if spectrograms is not None:
             of_wet, of_dry = spectrograms
-            found = model.encode(of_wet(wet), None if dry is None else of_dry(dry))
+            found = model.posterior_of_spectrograms(of_wet(wet), None if dry is None else of_dry(dry))
         else:
             found = model.posterior(wet, rate) if dry is None else model.posterior(wet, rate, dry)
         return _joined(found)
@@ -178,7 +184,9 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-def read(encoder: inference.Encoder, mean: Float[np.ndarray, "clip latent"]) -> Float[np.ndarray, "clip number"]:
+def read(
+    encoder: inference.SpectrogramEncoder, mean: Float[np.ndarray, "clip latent"]
+) -> Float[np.ndarray, "clip number"]:
     """What the heads of a model answer: probabilities of effects, then of each effect's settings, side by side."""
     reading = encoder.read_mean(mean)
     return _joined([reading.effect, *reading.settings])

@@ -9,11 +9,16 @@ pictures; it is a clip of the test split, so its recording was never trained on.
 import dataclasses
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from analysis import embed, umap_plot
+from analysis.metrics import layout
+from analysis.models import members, representations
+from analysis.renders import chunks
+from analysis.renders.plan import Plan, draw_dry, random_settings, sweep_settings
 from jaxvae import effects, inference
 from jaxvae.data import dataset
 
@@ -48,7 +53,7 @@ class EffectMap:
 
 
 def fit(
-    encoder: inference.Encoder,
+    encoder: inference.SpectrogramEncoder,
     split: dataset.Split,
     kinds: Sequence[effects.Effect],
     clip: int,
@@ -58,7 +63,7 @@ def fit(
 ) -> list[EffectMap]:
     """A map of each effect, from `settings` random settings and `steps` along each parameter, of one dry clip.
 
-    An effect of which too little can be heard on this clip is left out, with a warning.
+    An effect of which too few renders of this clip are usable is left out, with a warning.
 
     Raises:
         ValueError: the split has no such clip, or `settings` or `steps` are too few, or no effect can be mapped.
@@ -70,22 +75,51 @@ def fit(
             f"settings is {settings} and steps {steps}; use at least {_LEAST_CLOUD} and {_LEAST_PATH} for a map"
         )
     rate = encoder.experiment.audio.sample_rate
-    cloud = embed.random_settings(kinds, np.full(settings, clip), seed)
-    paths = embed.sweep_settings(kinds, np.array([clip]), steps)
-    plan = embed.Plan(cloud.effects, *(np.concatenate(pair) for pair in zip(cloud[1:], paths[1:], strict=True)))
-    plan, features = embed.represent(plan, split, rate, {"latent": embed.knowing(encoder)}, "effect maps")
+    cloud = random_settings(kinds, np.full(settings, clip), seed)
+    paths = sweep_settings(kinds, np.array([clip]), steps)
+    plan = Plan(cloud.effects, *(np.concatenate(pair) for pair in zip(cloud[1:], paths[1:], strict=True)))
+    plan, features = chunks.evaluate(plan, split, rate, {"latent": representations.means(encoder)}, "effect maps")
     maps = []
     for index, kind in enumerate(kinds):
         rows = plan.effect == index
-        heard, *along = (np.sum(rows & (plan.moving == moving)) for moving in range(-1, len(kind.parameters)))
-        if heard < _LEAST_CLOUD or min(along, default=steps) < _LEAST_PATH:
-            logging.getLogger(__name__).warning("no map of %s: too little can be heard on clip %d", kind.name, clip)
+        random, *along = (np.sum(rows & (plan.moving == moving)) for moving in range(-1, len(kind.parameters)))
+        if random < _LEAST_CLOUD or min(along, default=steps) < _LEAST_PATH:
+            logging.getLogger(__name__).warning(
+                "no map of %s: too few of its renders of clip %d are usable", kind.name, clip
+            )
             continue
         latent = features["latent"][rows]
         normalized = plan.normalized[rows, : len(kind.parameters)]
-        maps.append(EffectMap(kind, normalized, plan.moving[rows], latent, umap_plot.fit(latent, seed)))
+        maps.append(EffectMap(kind, normalized, plan.moving[rows], latent, layout.fit(latent, seed)))
     if not maps:
         raise ValueError(
-            f"too little can be heard of {', '.join(kind.name for kind in kinds)} on clip {clip}; use another"
+            f"too few renders of clip {clip} by {', '.join(kind.name for kind in kinds)} are usable; use another clip"
         )
     return maps
+
+
+def of_run(
+    run: Path,
+    chosen: Sequence[int | Literal["all"]],
+    effect: str,
+    clip: int | None = None,
+    settings: int = 400,
+    steps: int = 15,
+    seed: int = 0,
+) -> tuple[int, dict[str, EffectMap]]:
+    """A dry clip of the test split, drawn by the seed if none is given, and maps of one effect on it by member's title.
+
+    The members are those that `members.load` gives.
+
+    Raises:
+        CheckpointError: the run has no checkpoint or no such member.
+        ValueError: the members share no clips, or as `fit`.
+    """
+    loaded = members.load(run, chosen)
+    test = members.data([member.encoder.experiment for member in loaded]).split("test")
+    if clip is None:
+        clip = int(draw_dry(test, 1, seed)[0])
+    kinds, maps = [effects.get(effect)], {}
+    for member in loaded:
+        (maps[member.title],) = fit(member.encoder, test, kinds, clip, settings, steps, seed)
+    return clip, maps

@@ -11,12 +11,20 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from analysis import embed
-from analysis.embed import Plan
 from analysis.metrics import audibility
 from analysis.metrics.probes import Labelled
 from analysis.models import representations
 from analysis.models.representations import RememberedByClip, Representation
+from analysis.renders import chunks
+from analysis.renders.plan import (
+    Plan,
+    draw_dry,
+    fixed_settings,
+    pair_settings,
+    random_settings,
+    spread_dry,
+    sweep_settings,
+)
 from jaxvae.data import dataset
 from jaxvae.effects import Effect
 from jaxvae.models.vae import Posterior
@@ -125,33 +133,23 @@ def render(
     def seen(plan: Plan, split: dataset.Split, what: str, *more: str) -> Renders:
         return represent(plan, split, rate, rows, what, more)
 
-    fit_dry, test_dry = (embed.draw_dry(split, sizes.fit_clips, seed) for split in (validation, test))
-    fixed_dry, path_dry = embed.draw_dry(test, sizes.fixed_clips, seed), embed.spread_dry(test, sizes.path_clips, seed)
+    fit_dry, test_dry = (draw_dry(split, sizes.fit_clips, seed) for split in (validation, test))
+    fixed_dry, path_dry = draw_dry(test, sizes.fixed_clips, seed), spread_dry(test, sizes.path_clips, seed)
     far = sizes.gallery - sizes.pairs
     return Material(
-        fit=seen(embed.random_settings(kinds, fit_dry, 2 * seed), validation, "random settings, validation"),
-        held=seen(
-            embed.pair_settings(kinds, test, sizes.pairs, 2 * seed), test, "random settings", "read", "content", "dry"
-        ),
-        gallery=seen(
-            embed.pair_settings(kinds, test, far, 2 * seed + 1).select(2 * np.arange(far)), test, "more settings"
-        )
+        fit=seen(random_settings(kinds, fit_dry, 2 * seed), validation, "random settings, validation"),
+        held=seen(pair_settings(kinds, test, sizes.pairs, 2 * seed), test, "random settings", "read", "content", "dry"),
+        gallery=seen(pair_settings(kinds, test, far, 2 * seed + 1).select(2 * np.arange(far)), test, "more settings")
         if far > 0
         else None,
-        fixed_fit=seen(
-            embed.fixed_settings(kinds, fit_dry[: sizes.fixed_clips]), validation, "middle settings, validation"
-        ),
-        fixed=seen(embed.fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
-        cloud=seen(
-            embed.random_settings(kinds, np.full(sizes.settings, path_dry[0]), 2 * seed + 1), test, "one known clip"
-        ),
-        paths=seen(embed.sweep_settings(kinds, path_dry, sizes.path_steps), test, "paths", "step"),
-        new_fit=seen(embed.random_settings(unseen, fit_dry, 2 * seed), validation, "unseen effects, validation")
+        fixed_fit=seen(fixed_settings(kinds, fit_dry[: sizes.fixed_clips]), validation, "middle settings, validation"),
+        fixed=seen(fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
+        cloud=seen(random_settings(kinds, np.full(sizes.settings, path_dry[0]), 2 * seed + 1), test, "one known clip"),
+        paths=seen(sweep_settings(kinds, path_dry, sizes.path_steps), test, "paths", "step"),
+        new_fit=seen(random_settings(unseen, fit_dry, 2 * seed), validation, "unseen effects, validation")
         if unseen
         else None,
-        new=seen(embed.random_settings(unseen, test_dry, 2 * seed + 1), test, "unseen effects", "dry")
-        if unseen
-        else None,
+        new=seen(random_settings(unseen, test_dry, 2 * seed + 1), test, "unseen effects", "dry") if unseen else None,
     )
 
 
@@ -173,7 +171,7 @@ def represent(
     names = tuple(kind.name for kind in plan.effects)
     if "content" in more:
         functions |= {
-            f"{row.name}, content": embed.blind(row.encoder.content, rate)
+            f"{row.name}, content": lambda wet, dry, content=row.encoder.content: content(wet, rate)
             for row in models
             if row.encoder.content_dim and row.hears == "wet"
         }
@@ -184,7 +182,7 @@ def represent(
         ]
     if "step" in more:
         functions[_DISTANCE] = Steps(rate)
-    kept, features = embed.represent(plan, split, rate, functions, description)
+    kept, features = chunks.evaluate(plan, split, rate, functions, description)
     for row in models:
         mean, logvar = np.split(features[row.name], 2, axis=1)
         features |= {row.name: mean, f"{row.name}, logvar": logvar}

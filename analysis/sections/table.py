@@ -2,84 +2,20 @@
 
 Conventions
     An entry is one number: of a section, a figure, an item (a protocol, an effect, a parameter, ...) and a row (a
-    representation). A table lays entries out in lines and columns, of which each fixes some of these four.
+    representation). A table lays entries out as its outline says (`analysis.sections.outline`).
     The best of a line or column is marked among the rows that hear the same, by what is printed.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from analysis.metrics import bootstrap
 from analysis.models.representations import Hears
-from analysis.sections.structure import Score
-
-
-class Figure(NamedTuple):
-    """What a figure is called and how it is printed."""
-
-    title: str
-    digits: int
-    better: Literal["more", "less", ""] = "more"
-    scale: float = 1.0
-
-
-def _percent(title: str, better: Literal["more", "less", ""] = "more") -> Figure:
-    return Figure(f"{title} (%)", 0, better, 100)
-
-
-FIGURES = {
-    "accuracy_logistic": _percent("logistic"),
-    "accuracy_knn": _percent("kNN-15"),
-    "accuracy_forest": _percent("forest"),
-    "accuracy_head": _percent("head"),
-    "macro_f1_logistic": _percent("F1 logistic"),
-    "macro_f1_knn": _percent("F1 kNN-15"),
-    "macro_f1_forest": _percent("F1 forest"),
-    "macro_f1_head": _percent("F1 head"),
-    "accuracy_audible": _percent("audible: logistic"),
-    "accuracy_audible_head": _percent("audible: head"),
-    "inaudible": _percent("inaudible", ""),
-    "r2": Figure("R²", 2),
-    "r2_head": Figure("R² head", 2),
-    "r2_one_clip": Figure("R² one clip", 2),
-    "mae": Figure("MAE", 2, "less"),
-    "mae_head": Figure("MAE head", 2, "less"),
-    "mae_one_clip": Figure("MAE one clip", 2, "less"),
-    "share_of_ceiling": _percent("of ceiling"),
-    "share_of_ceiling_head": _percent("of ceiling, head"),
-    "share_of_ceiling_one_clip": _percent("of ceiling, one clip"),
-    "ceiling": Figure("ceiling R²", 2, ""),
-    "nll": Figure("NLL (nats)", 2, "less"),
-    "coverage_50": _percent("in 50 %", ""),
-    "coverage_80": _percent("in 80 %", ""),
-    "coverage_90": _percent("in 90 %", ""),
-    "monotonicity": Figure("monotone |ρ|", 2),
-    "smoothness": Figure("smooth", 2),
-    "straightness": Figure("straight", 2),
-    "closure": Figure("open", 2),
-    "length_per_step": Figure("length per audible step", 2, ""),
-    "ring_pca": Figure("centre occupancy, PCA", 2, ""),
-    "ring_umap": Figure("centre occupancy, UMAP", 2, ""),
-    "rings_pca": Figure("rings, PCA", 0, "less"),
-    "rings_umap": Figure("rings, UMAP", 0, "less"),
-    "retrieval_r1": Figure("R@1 (%)", 1, "more", 100),
-    "retrieval_r10": Figure("R@10 (%)", 1, "more", 100),
-    "retrieval_rank": Figure("mean rank (%)", 1, "less", 100),
-    "recording_accuracy": _percent("recording read", "less"),
-    "recording_ratio": Figure("recording / chance", 1, "less"),
-    "content_accuracy": _percent("from content: recording read"),
-    "content_ratio": Figure("from content: recording / chance", 1),
-    "reconstruction": Figure("error", 1, "less"),
-    "kl": Figure("KL (nats)", 0, ""),
-    "active_units": Figure("active units", 0),
-    "active_share": _percent("active"),
-    "elbo": Figure("ELBO (nats)", 0),
-    "trustworthiness": Figure("UMAP trustworthiness", 2),
-    "silhouette": Figure("silhouette", 2),
-    "silhouette_map": Figure("silhouette, UMAP", 2),
-}
+from analysis.sections import FIGURES
+from analysis.sections.outline import Outline
+from analysis.sections.score import Score
 
 
 class Entry(NamedTuple):
@@ -159,10 +95,6 @@ class Table(NamedTuple):
     lines: list[Line]
 
 
-Key = Mapping[str, str]
-"""Some of section, figure, item and row."""
-
-
 class Entries:
     """Entries by what they are of."""
 
@@ -175,10 +107,9 @@ class Entries:
         found = self._entries.get((section, figure, item, row))
         return None if found is None else found.value
 
-    def table(
-        self, title: str, lines: Mapping[str, Key], columns: Mapping[str, Key], best: Literal["line", "column"]
-    ) -> Table:
-        """Entries at the crossings of labelled lines and columns; lines and columns without any are left out."""
+    def table(self, outline: Outline) -> Table:
+        """Entries at the crossings of an outline's lines and columns; lines and columns without any are left out."""
+        title, lines, columns, best = outline
         grid = {
             (line, column): self._entries.get(tuple((first | second)[name] for name in Entry._fields[:4]))
             for line, first in lines.items()

@@ -1,7 +1,7 @@
-"""Variations of what was played: the same recording at another speed, and through another microphone.
+"""Augmentation of what was played: the same recording at another speed, and through another microphone.
 
-A network that is to hear an effect whatever the recording needs more recordings than there are. Both variations are
-applied before the effect, so the effect's settings stay true.
+A network that is to hear an effect whatever the recording needs more recordings than there are. Both are applied
+before the effect, so the effect's settings stay true.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ _LOWEST_HZ = 40.0
 _OCTAVES = 9
 
 
-class Variation(NamedTuple):
+class Augmentation(NamedTuple):
     """How a recording is played. The default is as it is."""
 
     speed: float = 1.0
@@ -32,7 +32,7 @@ class Variation(NamedTuple):
         return round(clip_samples * self.speed)
 
 
-def draw(generator: np.random.Generator, clip_samples: int, length: int) -> Variation:
+def draw(generator: np.random.Generator, clip_samples: int, length: int) -> Augmentation:
     """A speed for a recording of `length` samples, log-uniform as far as it is long enough, and half the time a filter.
 
     Log-uniform, because speed is heard in octaves, as pitch is.
@@ -40,20 +40,20 @@ def draw(generator: np.random.Generator, clip_samples: int, length: int) -> Vari
     fastest = min(MOST_SPEED, length / clip_samples)
     speed = float(np.float32(np.exp(generator.uniform(-np.log(MOST_SPEED), np.log(fastest)))))  # as it is stored
     filtered, seed = generator.random() < 0.5, int(generator.integers(1, 2**31))
-    return Variation(speed, seed if filtered else 0)
+    return Augmentation(speed, seed if filtered else 0)
 
 
 def apply(
-    recorded: Int16[np.ndarray, "recorded"], variation: Variation, clip_samples: int, sample_rate: int
+    recorded: Int16[np.ndarray, "recorded"], played: Augmentation, clip_samples: int, sample_rate: int
 ) -> Float32[np.ndarray, "sample"]:
-    """A clip of `variation.samples(clip_samples)` recorded samples."""
+    """A clip of `played.samples(clip_samples)` recorded samples."""
     samples = audio.to_float(recorded)
-    if variation.speed != 1.0:
+    if played.speed != 1.0:
         # Lowest quality: what it lets through of aliases is 80 dB down at speeds so near 1.
         samples = soxr.resample(samples, len(samples), clip_samples, quality="LQ")[:clip_samples]
         samples = np.pad(samples, (0, clip_samples - len(samples)))  # rounding may leave a sample out
-    if variation.filter:
-        gains = 10 ** (_gains_db(variation.filter, clip_samples, sample_rate) / 20)
+    if played.filter:
+        gains = 10 ** (_gains_db(played.filter, clip_samples, sample_rate) / 20)
         samples = scipy.fft.irfft(scipy.fft.rfft(samples) * gains.astype(np.float32), clip_samples)
     return samples
 

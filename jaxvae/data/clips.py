@@ -1,7 +1,7 @@
 """Clips: drawn at random, rendered, judged, and drawn again when they cannot be used.
 
 Conventions
-    Clips come in blocks of four: clip 4b + 2c + s of a split is content c (0, 1) at setting s (0, 1) of block b.
+    Clips come in blocks of four, two contents at two settings (`jaxvae.block`).
     A content is a recording (in proportion to length; two different ones, if the split has them) and its crop; a
     setting is an effect (see `block_effects`) and its parameters (uniform on [0, 1]). All of a block comes from a
     generator seeded by (data.seed, split, b) alone.
@@ -10,10 +10,10 @@ Conventions
 
 Draws that are repeated, and counted on the clip where it happened (a crop on the first of its content)
     dry_silent     the faded crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
-    wet_silent     the wet peak is below SILENT_DBFS: the whole block is drawn again, as for the two below
+    wet_silent     the wet peak is below WET_SILENT_DBFS: the whole block is drawn again, as for the two below
     not_finite     the wet clip holds NaN or infinity
     exploding      the wet peak is above EXPLODING_DBFS
-    Everything between is kept, however strong.
+    Everything between can be used, and is kept, however strong.
 """
 
 from collections import deque
@@ -22,18 +22,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int16, Int32, Int64
 
-from jaxvae import effects
-from jaxvae.config import BLOCK_CLIPS, Experiment
+from jaxvae import block, effects
+from jaxvae.config import Experiment
 from jaxvae.data import audio, augmentation
-from jaxvae.data.augmentation import Variation
+from jaxvae.data.augmentation import Augmentation
 from jaxvae.data.recordings import SPLITS, Recording
 from jaxvae.effects import Effect
 
 WET_PEAK_DBFS = -1.0
 CROP_SILENT_DBFS = -40.0
-SILENT_DBFS = -80.0
+WET_SILENT_DBFS = -80.0
 EXPLODING_DBFS = 40.0
 REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
 
@@ -62,20 +62,25 @@ class Recipe(NamedTuple):
     redraws: Int32[np.ndarray, "clip reason"]
     """Draws that were repeated before this one, by reason."""
 
-    def played(self, clip: int) -> Variation:
+    def played(self, clip: int) -> Augmentation:
         """How the recording of a clip is played."""
-        return Variation(float(self.speed[clip]), int(self.filter[clip]))
+        return Augmentation(float(self.speed[clip]), int(self.filter[clip]))
+
+
+def concatenate(recipes: Sequence[Recipe]) -> Recipe:
+    """What the clips of several recipes, one after the other, are made of."""
+    return Recipe(*(np.concatenate(column) for column in zip(*recipes, strict=True)))
 
 
 def dry(
-    prepared: Int16[np.ndarray, "recorded"], start: int, played: Variation, experiment: Experiment
+    prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: Experiment
 ) -> Float32[np.ndarray, "sample"]:
     """The dry clip whose crop begins at `start` of the prepared audio."""
     return audio.set_peak(_faded_crop(prepared, start, played, experiment), experiment.data.peak_dbfs)
 
 
 def _faded_crop(
-    prepared: Int16[np.ndarray, "recorded"], start: int, played: Variation, experiment: Experiment
+    prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: Experiment
 ) -> Float32[np.ndarray, "sample"]:
     samples, rate = experiment.audio.clip_samples, experiment.audio.sample_rate
     recorded = np.asarray(prepared[start : start + played.samples(samples)])
@@ -85,16 +90,34 @@ def _faded_crop(
     )
 
 
-def block_effects(block: int, effects: int) -> tuple[int, int]:
-    """Indices of the effects of a block's two settings.
+def block_effects(number: int, effects: int) -> tuple[int, int]:
+    """Indices of the effects of the two settings of the block of that number.
 
     Of every round of as many blocks as there are effects, each is the first once and the second once. In even rounds
     the two are the same; in odd ones they differ, by one place more each time, so that all pairs occur.
     """
-    turn, first = divmod(block, effects)
+    turn, first = divmod(number, effects)
     if effects == 1 or turn % 2 == 0:
         return first, first
     return first, (first + 1 + turn // 2 % (effects - 1)) % effects
+
+
+def faults(wet: Float[np.ndarray, "clip sample"]) -> list[str | None]:
+    """The reason why each clip that an effect gave cannot be used (one of REASONS), None where it can."""
+    return [_fault(float(audio.peak_dbfs(clip))) for clip in wet]  # clip by clip, which stays in the cache
+
+
+def usable(wet: Float[np.ndarray, "clip sample"]) -> Bool[np.ndarray, "clip"]:
+    """Whether each clip that an effect gave can be used: it is not silent, not exploding, and finite."""
+    return np.array([fault is None for fault in faults(wet)], bool)
+
+
+def _fault(peak_dbfs: float) -> str | None:
+    if np.isnan(peak_dbfs) or peak_dbfs == np.inf:  # a sample is NaN or infinite
+        return "not_finite"
+    if peak_dbfs > EXPLODING_DBFS:
+        return "exploding"
+    return "wet_silent" if peak_dbfs < WET_SILENT_DBFS else None
 
 
 def render(
@@ -112,10 +135,11 @@ def render(
         AudioError: 20 crops in a row are silent.
         RenderError: 20 renders of a clip in a row cannot be used.
     """
-    blocks = range(clips.start // BLOCK_CLIPS, clips.stop // BLOCK_CLIPS)
+    blocks = range(block.block_of(clips.start), block.block_of(clips.stop))
+    kinds_of_blocks = [block.CONTENTS * block_effects(number, len(kinds)) for number in blocks]
     wet = np.empty((len(clips), experiment.audio.clip_samples), np.int16)
     recipe = Recipe(
-        effect=np.array([kind for block in blocks for kind in 2 * block_effects(block, len(kinds))], np.int32),
+        effect=np.array(kinds_of_blocks, np.int32).reshape(-1),
         normalized=np.full((len(clips), max(len(kind.parameters) for kind in kinds)), np.nan, np.float32),
         recording=np.zeros(len(clips), np.int32),
         start=np.zeros(len(clips), np.int64),
@@ -125,26 +149,26 @@ def render(
     )
     vary = experiment.data.vary and split == "train"
     members = {index: recording for index, recording in enumerate(recordings) if recording.split == split}
-    generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), block)) for block in blocks]
+    generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), number)) for number in blocks]
     failures = np.zeros(len(clips), np.int32)  # in a row
     pending = list(range(len(blocks)))
     while pending:
         with ThreadPoolExecutor(workers or effects.cores()) as threads:
 
-            def draw(block: int) -> None:
-                _draw_block(recipe, BLOCK_CLIPS * block, generators[block], kinds, members, prepared, experiment, vary)
+            def draw(number: int) -> None:
+                _draw_block(recipe, number, generators[number], kinds, members, prepared, experiment, vary)
 
             def crop(row: int) -> np.ndarray:
                 return dry(prepared, int(recipe.start[row]), recipe.played(row), experiment)
 
             deque(threads.map(draw, pending), maxlen=0)  # raises what they raise
-            rows = (BLOCK_CLIPS * np.array(pending)[:, None] + np.arange(BLOCK_CLIPS)).reshape(-1)
-            inputs = np.stack(list(threads.map(crop, rows[::2].tolist())))
+            rows = block.clips_of(np.array(pending))
+            firsts = block.first_clip_of(block.contents(rows))
+            inputs = block.for_each_clip(np.stack(list(threads.map(crop, firsts.tolist()))))
         chosen = [kinds[index] for index in recipe.effect[rows]]
         rate = experiment.audio.sample_rate
-        outputs = effects.render_many(chosen, inputs.repeat(2, axis=0), recipe.normalized[rows], rate, workers)
-        for row, output in zip(rows, outputs, strict=True):  # clip by clip, which stays in the cache
-            fault = _fault(output)
+        outputs = effects.render_many(chosen, inputs, recipe.normalized[rows], rate, workers)
+        for row, output, fault in zip(rows, outputs, faults(outputs), strict=True):
             if fault is None:
                 wet[row] = audio.to_int16(audio.set_peak(output, WET_PEAK_DBFS))
                 failures[row] = 0
@@ -159,13 +183,13 @@ def render(
                 f"({', '.join(f'{n} {reason}' for reason, n in counts if n)}), "
                 f"the last at {kind.settings(recipe.normalized[row])}; leave {kind.name} out of data.effects"
             )
-        pending = [block for block in pending if failures[BLOCK_CLIPS * block :][:BLOCK_CLIPS].any()]
+        pending = [number for number in pending if block.by_block(failures)[number].any()]
     return wet, recipe
 
 
 def _draw_block(
     recipe: Recipe,
-    row: int,
+    number: int,
     generator: np.random.Generator,
     kinds: Sequence[Effect],
     members: dict[int, Recording],
@@ -173,16 +197,17 @@ def _draw_block(
     experiment: Experiment,
     vary: bool,
 ) -> None:
-    """Draw contents and settings of the block that begins at `row` of the recipe."""
+    """Draw contents and settings of the block of that number in the recipe."""
     taken = None
-    for first in (row, row + 2):
+    for content in range(block.CONTENTS):
         taken, start, played, silent = _draw_crop(generator, members, taken, prepared, experiment, vary)
-        own = slice(first, first + 2)
+        own = block.clip_at(number, content, np.arange(block.SETTINGS))
         recipe.recording[own], recipe.start[own], recipe.speed[own], recipe.filter[own] = taken, start, *played
-        recipe.redraws[first, REASONS.index("dry_silent")] += silent
-    for first in (row, row + 1):
-        count = len(kinds[recipe.effect[first]].parameters)
-        recipe.normalized[[first, first + 2], :count] = generator.random(count, dtype=np.float32)
+        recipe.redraws[own[0], REASONS.index("dry_silent")] += silent
+    for setting in range(block.SETTINGS):
+        own = block.clip_at(number, np.arange(block.CONTENTS), setting)
+        count = len(kinds[recipe.effect[own[0]]].parameters)
+        recipe.normalized[own, :count] = generator.random(count, dtype=np.float32)
 
 
 def _draw_crop(
@@ -192,14 +217,14 @@ def _draw_crop(
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
     vary: bool,
-) -> tuple[int, int, Variation, int]:
+) -> tuple[int, int, Augmentation, int]:
     """A crop: recording, if possible not `taken`, first sample, how it is played; and the silent ones drawn before."""
     indices = [index for index in members if index != taken] or list(members)
     ends = np.cumsum([members[index].length for index in indices])
     for silent in range(_ATTEMPTS):
         index = indices[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
         samples, length = experiment.audio.clip_samples, members[index].length
-        played = augmentation.draw(generator, samples, length) if vary else Variation()
+        played = augmentation.draw(generator, samples, length) if vary else Augmentation()
         start = members[index].start + int(generator.integers(length - played.samples(samples) + 1))
         if audio.peak_dbfs(_faded_crop(prepared, start, played, experiment)) >= CROP_SILENT_DBFS:
             return index, start, played, silent
@@ -207,13 +232,3 @@ def _draw_crop(
         f"{_ATTEMPTS} crops in a row are silent (peak below {CROP_SILENT_DBFS:.0f} dBFS), the last of "
         f"{', '.join(members[index].files)}; leave out recordings that are mostly silence"
     )
-
-
-def _fault(wet: Float32[np.ndarray, "sample"]) -> str | None:
-    """The reason why a wet clip cannot be used, if there is one."""
-    peak = float(audio.peak_dbfs(wet))  # NaN or infinity when a sample is; -inf for silence
-    if np.isnan(peak) or peak == np.inf:
-        return "not_finite"
-    if peak > EXPLODING_DBFS:
-        return "exploding"
-    return "wet_silent" if peak < SILENT_DBFS else None

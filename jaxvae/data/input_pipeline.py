@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,13 +22,12 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
-from jaxvae import spectrogram
+from jaxvae import block, devices, spectrogram
 from jaxvae.config import Experiment
-from jaxvae.data import dataset
+from jaxvae.data import order
 from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
 from jaxvae.spectrogram import Statistics
-from jaxvae.training import population
 
 SPECTROGRAM_BYTES = 2 * 2**30
 _CHUNK_CLIPS = 64
@@ -43,13 +42,13 @@ class Pool(NamedTuple):
 
     wet: Float16[Array, "clip bin frame"] | Int16[Array, "clip sample"]
     dry: Float16[Array, "content bin frame"] | Int16[Array, "content sample"]
-    """Of each two clips, at the peak of wet clips."""
+    """Of each content, at the peak of wet clips."""
     effect: Int32[Array, "clip"]
     normalized: Float32[Array, "clip parameter"]
 
 
 class Examples(NamedTuple):
-    """What a training step sees of a batch, in whole blocks (see `jaxvae.data.clips`)."""
+    """What a training step sees of a batch, in whole blocks (see `jaxvae.block`)."""
 
     wet: Float[Array, "batch bin frame"]
     dry: Float[Array, "batch bin frame"]
@@ -59,7 +58,7 @@ class Examples(NamedTuple):
     """In the order of the effect's parameters, then NaN."""
 
 
-class Feed:
+class InputPipeline:
     """The clips of one split as spectrograms, whichever way they travel."""
 
     def __init__(self, split: Split, experiment: Experiment, statistics: Statistics, mesh: Mesh) -> None:
@@ -68,18 +67,18 @@ class Feed:
         """None when batches travel one by one."""
 
     def _pool(self) -> Pool | None:
-        split, experiment, devices = self._split, self._experiment, self._mesh.local_devices
-        contents = split.clips // 2
+        split, experiment, local = self._split, self._experiment, self._mesh.local_devices
+        contents = block.content_of(split.clips)
         size = 2 * (split.clips + contents)  # bytes of each pixel, and of each sample
         of_spectrograms, of_audio = size * experiment.bins * experiment.frames, size * experiment.audio.clip_samples
-        if of_spectrograms <= SPECTROGRAM_BYTES or dataset.resident(of_spectrograms, devices):
+        if of_spectrograms <= SPECTROGRAM_BYTES or resident(of_spectrograms, local):
             wet, dry = self._spectrograms()
-        elif dataset.resident(of_audio, devices):
+        elif resident(of_audio, local):
             audio = split.audio(np.arange(split.clips)), split.contents(np.arange(contents))
-            wet, dry = population.place(audio, self._mesh, population.SHARED)
+            wet, dry = devices.place(audio, self._mesh, devices.SHARED)
         else:
             return None
-        return Pool(wet, dry, *population.place((split.effect, split.normalized), self._mesh, population.SHARED))
+        return Pool(wet, dry, *devices.place((split.effect, split.normalized), self._mesh, devices.SHARED))
 
     def _spectrograms(self) -> tuple[jax.Array, jax.Array]:
         """Those of all clips and of all contents, kept in the data set's folder where it has room for them."""
@@ -87,12 +86,13 @@ class Feed:
         made_by = [_FORMAT, dataclasses.asdict(self._experiment.spectrogram), [x.tolist() for x in self._statistics]]
         digest = hashlib.blake2b(json.dumps(made_by).encode(), digest_size=8).hexdigest()
         name = f"spectrograms-{self._split.name}-{digest}.npy"
-        shape = (clips + clips // 2, self._experiment.bins, self._experiment.frames)
+        contents = block.content_of(clips)
+        shape = (clips + contents, self._experiment.bins, self._experiment.frames)
         if (kept := _read(folder, name, shape)) is not None:
-            return population.place((kept[:clips], kept[clips:]), self._mesh, population.SHARED)
+            return devices.place((kept[:clips], kept[clips:]), self._mesh, devices.SHARED)
         with tqdm(total=shape[0], unit="clip", desc="spectrograms") as bar:
             wet = self._all_spectrograms(self._split.audio, clips, bar)
-            dry = self._all_spectrograms(self._split.contents, clips // 2, bar)
+            dry = self._all_spectrograms(self._split.contents, contents, bar)
         free, needed = folder.free(), 2 * math.prod(shape)
         if jax.process_index() == 0 and (free is None or needed < free):
             with folder.write(name, needed) as file:
@@ -108,14 +108,14 @@ class Feed:
             return jax.lax.dynamic_update_slice_in_dim(pool, self._compute(audio).astype(pool.dtype), first, axis=0)
 
         shape = (clips, self._experiment.bins, self._experiment.frames)
-        shared = NamedSharding(self._mesh, population.SHARED)
+        shared = NamedSharding(self._mesh, devices.SHARED)
         pool = jax.jit(functools.partial(jnp.zeros, shape, jnp.float16), out_shardings=shared)()
         fill = jax.jit(fill, donate_argnums=0)
         chunk = min(_CHUNK_CLIPS, clips)
         for first in range(0, clips, chunk):
             start = min(first, clips - chunk)  # one shape: the last chunk begins within the one before
             audio = read(np.arange(start, start + chunk))
-            pool = fill(pool, *population.place((np.int32(start), audio), self._mesh, population.SHARED))
+            pool = fill(pool, *devices.place((np.int32(start), audio), self._mesh, devices.SHARED))
             bar.update(min(chunk, clips - first))
         return pool
 
@@ -124,24 +124,30 @@ class Feed:
 
     def batch(self, indices: Int[np.ndarray, "batch"]) -> Any:
         """What `examples` takes for these clips, which are whole blocks: indices into the pool, or the clips."""
-        return dataset.batch(self._split, indices) if self.pool is None else indices
+        return order.batch(self._split, indices) if self.pool is None else indices
 
     def batches(self, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Any]:
         """`batch` of each training step from `first_step` to before `last_step`."""
         if self.pool is None:
-            yield from dataset.prefetch(self._split, seed, first_step, last_step, batch_size)
+            yield from order.prefetch(self._split, seed, first_step, last_step, batch_size)
         else:
             for step in range(first_step, last_step):
-                yield dataset.indices(self._split, seed, step, batch_size)
+                yield order.indices(self._split, seed, step, batch_size)
 
     def examples(self, pool: Pool | None, batch: Any) -> Examples:
         """Examples of a batch. Pure, for use inside a compiled step, which takes `pool` as an argument."""
         wet, dry, effect, normalized = batch if pool is None else _take(pool, batch)
-        # A content, once computed, serves the two clips that follow one another.
-        return Examples(self._normalise(wet), jnp.repeat(self._normalise(dry), 2, axis=0), effect, normalized)
+        # A content, once computed, serves all clips that are made of it.
+        return Examples(self._normalise(wet), block.for_each_clip(self._normalise(dry)), effect, normalized)
 
     def _normalise(self, clips: jax.Array) -> jax.Array:
         return self._compute(clips) if clips.dtype == jnp.int16 else clips.astype(jnp.float32)
+
+
+def resident(size: int, devices: Sequence[Any]) -> bool:
+    """Whether `size` bytes fit into half of the free memory of every device; False where that is unknown (CPU)."""
+    memory = [device.memory_stats() for device in devices]
+    return all(stats and 2 * size <= stats["bytes_limit"] - stats["bytes_in_use"] for stats in memory)
 
 
 def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarray, "clip bin frame"] | None:
@@ -157,5 +163,4 @@ def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarr
 
 
 def _take(pool: Pool, indices: Int[Array | np.ndarray, "batch"]) -> Pool:
-    contents = indices.reshape(-1, 2)[:, 0] // 2
-    return Pool(pool.wet[indices], pool.dry[contents], pool.effect[indices], pool.normalized[indices])
+    return Pool(pool.wet[indices], pool.dry[block.contents(indices)], pool.effect[indices], pool.normalized[indices])

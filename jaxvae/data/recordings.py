@@ -28,7 +28,9 @@ from jaxvae.data import audio
 from jaxvae.data.audio import AudioError
 
 SPLITS = ("train", "validation", "test")
-SILENT_DBFS = -60.0
+PREPARED = "recordings.npy"
+"""Name of the file of all recordings end to end."""
+FILE_SILENT_DBFS = -60.0
 """A file whose peak is lower is left out."""
 BUNDLED = Path(__file__).parents[1] / "bundled_audio"
 _PEAK_DBFS = -0.1
@@ -175,8 +177,8 @@ def _decode(
         except AudioError as error:
             return error
         peak = audio.peak_dbfs(samples)
-        if peak < SILENT_DBFS:
-            return AudioError(f"silent: its peak is {peak:.0f} dBFS, below {SILENT_DBFS:.0f}")
+        if peak < FILE_SILENT_DBFS:
+            return AudioError(f"silent: its peak is {peak:.0f} dBFS, below {FILE_SILENT_DBFS:.0f}")
         return audio.set_peak(samples, _PEAK_DBFS)
 
     first: dict[str, str] = {}

@@ -16,13 +16,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Num
 
 _BACK_ENDS = ("pedalboard", "mda")
+_REGISTERED: list[Any] = []
 _VST3 = "vst3:"
 
 
@@ -145,9 +145,19 @@ class Effect:
         return {**held, **defaults, **{name: float(value) for name, value in settings.items()}}
 
 
-def _back_ends() -> Iterator[ModuleType]:
+def register(back_end: Any) -> None:
+    """Make a back-end of one's own known, in this process: a module, or any object, with `EFFECTS` and `unavailable()`.
+
+    An effect is named "back-end/Effect" by itself. Whatever reads data sets or checkpoints of these effects has to
+    register them, too.
+    """
+    _REGISTERED.append(back_end)
+
+
+def _back_ends() -> Iterator[Any]:
     for name in _BACK_ENDS:
         yield importlib.import_module(f"{__name__}.{name}")
+    yield from _REGISTERED
 
 
 def names() -> tuple[str, ...]:

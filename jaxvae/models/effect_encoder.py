@@ -16,7 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvae.config import Model
-from jaxvae.models.backbones import extend, latent_major, patches
+from jaxvae.models.layers import extend, latent_major, patches
 
 _BANDS, _FRAMES = 4, 2  # of a patch, the convolutions' pixel
 _STRIDES = ((2, 2), (2, 1), (2, 1))

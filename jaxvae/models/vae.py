@@ -7,7 +7,7 @@ Conventions
     dry_known                  (batch,) 1 where the encoder may see the dry clip (dry-aware), 0 where not (blind)
     latent_dim                 dimensions of the effect latent in use, a number or an array; the rest are 0 and have no
                                gradient
-A batch is whole blocks of four, as in a data set: clip 4b + 2c + s is content c of block b at setting s.
+A batch is whole blocks of four, as in a data set (`jaxvae.block`).
 
 A network that uses `latent_dim` of its dimensions starts and computes as one that has no others (`narrow` makes it):
 noise and weights are drawn latent-major, so those of fewer dimensions are the first of those of more.
@@ -21,10 +21,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from jaxvae.config import BLOCK_CLIPS, Model
-from jaxvae.models import backbones
+from jaxvae import backbones, block
+from jaxvae.config import Model
 from jaxvae.models.effect_encoder import EffectEncoder
-from jaxvae.models.heads import Heads, Reading
+from jaxvae.models.heads import Heads, Logits
+from jaxvae.models.layers import latent_major
 
 
 class Posterior(NamedTuple):
@@ -34,7 +35,7 @@ class Posterior(NamedTuple):
     logvar: Float[Array, "batch latent"]
 
 
-class Draws(NamedTuple):
+class Randomness(NamedTuple):
     """All that is random in one pass of a batch."""
 
     noise: Float[Array, "batch latent"]
@@ -58,9 +59,10 @@ class Output(NamedTuple):
     posterior: Posterior
     content: Posterior
     """Of the clips that reconstructions took it from."""
-    reading: Reading
+    logits: Logits
+    """What heads read; nothing without heads."""
     reconstruction: Float[Array, "clip bin frame"]
-    """Of the clips `Draws.reconstructed`, block after block."""
+    """Of the clips `Randomness.reconstructed`, block after block."""
     log_std: Float[Array, ""]
 
 
@@ -86,11 +88,11 @@ class VAE(nn.Module):
         self,
         wet: Float[Array, "batch bin frame"],
         dry: Float[Array, "batch bin frame"],
-        draws: Draws,
+        randomness: Randomness,
         latent_dim: ArrayLike | None = None,
         train: bool = False,
     ) -> Output:
-        """Posteriors, what the heads read from the effect latent, and the reconstruction, from samples at `draws`.
+        """Posteriors, what the heads read from the effect latent, and the reconstruction, from samples at `randomness`.
 
         With swaps, the reconstruction is still one of `wet`: all it is made from belongs to the same content at the
         same setting, but came from other clips. Of the latent dimensions the first `latent_dim` are in use; None
@@ -98,16 +100,16 @@ class VAE(nn.Module):
         """
         latent_dim = self.config.latent_dim if latent_dim is None else latent_dim
         used = latent_mask(self.config.latent_dim, latent_dim)
-        posterior = Posterior(*(used * part for part in self.encode(wet, dry, draws.dry_known, train)))
-        z = _sample(posterior, used * draws.noise)
-        reading = self.heads(posterior.mean + draws.reading_noise[:, None] * (z - posterior.mean), latent_dim)
-        content = self.content(choose(wet, draws.content_from), train)
+        posterior = Posterior(*(used * part for part in self.effect_posterior(wet, dry, randomness.dry_known, train)))
+        z = _sample(posterior, used * randomness.noise)
+        logits = self.heads(posterior.mean + randomness.reading_noise[:, None] * (z - posterior.mean), latent_dim)
+        content = self.content_posterior(choose(wet, randomness.content_from), train)
         # Content first, so that the rows of the layer it enters do not move with the number of latent dimensions.
-        z = jnp.concatenate([_sample(content, draws.content_noise), choose(z, draws.effect_from)], axis=1)
+        z = jnp.concatenate([_sample(content, randomness.content_noise), choose(z, randomness.effect_from)], axis=1)
         reconstruction = self.decoder(z, self.config.content_dim + latent_dim, *wet.shape[1:], train)
-        return Output(posterior, content, reading, reconstruction, self.log_std)
+        return Output(posterior, content, logits, reconstruction, self.log_std)
 
-    def encode(
+    def effect_posterior(
         self,
         wet: Float[Array, "batch bin frame"],
         dry: Float[Array, "batch bin frame"],
@@ -119,7 +121,7 @@ class VAE(nn.Module):
             return Posterior(*self.effect_encoder(wet, dry, dry_known))
         return self.encoder(wet, train)
 
-    def content(self, wet: Float[Array, "batch bin frame"], train: bool = False) -> Posterior:
+    def content_posterior(self, wet: Float[Array, "batch bin frame"], train: bool = False) -> Posterior:
         """Posterior of the content, without dimensions for a plain VAE."""
         if self.config.content_dim:
             return self.content_encoder(wet, train)
@@ -131,11 +133,11 @@ class VAE(nn.Module):
         """What the decoder makes of a blind clip's own posterior means; the batch need not be blocks."""
         latent_dim = self.config.latent_dim if latent_dim is None else latent_dim
         used = latent_mask(self.config.latent_dim, latent_dim)
-        z = used * self.encode(wet, wet, jnp.zeros(len(wet))).mean
-        z = jnp.concatenate([self.content(wet).mean, z], axis=1)
+        z = used * self.effect_posterior(wet, wet, jnp.zeros(len(wet))).mean
+        z = jnp.concatenate([self.content_posterior(wet).mean, z], axis=1)
         return self.decoder(z, self.config.content_dim + latent_dim, *wet.shape[1:], False)
 
-    def read(self, mean: Float[Array, "batch latent"]) -> Reading:
+    def read(self, mean: Float[Array, "batch latent"]) -> Logits:
         """What the heads read from posterior means."""
         return self.heads(mean, self.config.latent_dim)
 
@@ -146,7 +148,7 @@ def _sample(posterior: Posterior, noise: Float[Array, "batch latent"]) -> Float[
 
 def choose(x: Float[Array, "batch *rest"], chosen: Int[Array, "block clip"]) -> Float[Array, "chosen *rest"]:
     """Clips of each block, block after block."""
-    blocks = x.reshape(-1, BLOCK_CLIPS, *x.shape[1:])
+    blocks = block.by_block(x)
     index = chosen.reshape(*chosen.shape, *(1,) * (x.ndim - 1))
     return jnp.take_along_axis(blocks, index, axis=1).reshape(-1, *x.shape[1:])
 
@@ -156,55 +158,50 @@ def latent_mask(latent_dim: int, used: ArrayLike) -> Float[Array, "1 latent"]:
     return (jnp.arange(latent_dim) < used).astype(jnp.float32)[None]
 
 
-def draw(
+def sample_randomness(
     key: Key[Array, ""],
     batch: int,
     config: Model,
     dry_share: ArrayLike = 0.0,
     swap: ArrayLike = 0.0,
     reading_noise: ArrayLike = 0.0,
-    reconstructed_clips: int = BLOCK_CLIPS,
-) -> Draws:
-    """Random draws of a training step: how many blocks are dry-aware, how many clips are made from others' latents.
+    reconstructed_clips: int = block.CLIPS,
+) -> Randomness:
+    """The randomness of a training step: how many blocks are dry-aware, how many clips are made from others' latents.
 
     Noise of fewer latent dimensions has the first columns of that of more.
     """
     noise, content_noise, dry_known, swap_effect, swap_content, first = jax.random.split(key, 6)
-    blocks = batch // BLOCK_CLIPS
-    run = jax.random.randint(first, (blocks, 1), 0, BLOCK_CLIPS) + jnp.arange(reconstructed_clips)[None]
-    reconstructed = jnp.sort(run % BLOCK_CLIPS, axis=1)
-    return Draws(
-        jax.random.normal(noise, (config.latent_dim, batch)).T,
-        jax.random.normal(content_noise, (blocks * reconstructed_clips, config.content_dim)),
+    blocks = block.block_of(batch)
+    run = jax.random.randint(first, (blocks, 1), 0, block.CLIPS) + jnp.arange(reconstructed_clips)[None]
+    reconstructed = jnp.sort(run % block.CLIPS, axis=1)
+    swapped = [jax.random.bernoulli(key, swap, reconstructed.shape) for key in (swap_effect, swap_content)]
+    return Randomness(
+        noise=jax.random.normal(noise, (config.latent_dim, batch)).T,
+        content_noise=jax.random.normal(content_noise, (blocks * reconstructed_clips, config.content_dim)),
         # The clips of a block alike, so that a pair of the contrastive term is of one mode.
-        jnp.repeat(jax.random.bernoulli(dry_known, dry_share, (blocks,)), BLOCK_CLIPS).astype(jnp.float32),
-        reconstructed,
-        reconstructed ^ (2 * jax.random.bernoulli(swap_effect, swap, reconstructed.shape)),
-        reconstructed ^ (1 * jax.random.bernoulli(swap_content, swap, reconstructed.shape)),
-        jnp.full(batch, reading_noise, jnp.float32),
+        dry_known=jnp.repeat(jax.random.bernoulli(dry_known, dry_share, (blocks,)), block.CLIPS).astype(jnp.float32),
+        reconstructed=reconstructed,
+        effect_from=jnp.where(swapped[0], block.same_setting(reconstructed), reconstructed),
+        content_from=jnp.where(swapped[1], block.same_content(reconstructed), reconstructed),
+        reading_noise=jnp.full(batch, reading_noise, jnp.float32),
     )
 
 
-def still(batch: int, config: Model) -> Draws:
-    """Draws without chance: posterior means, blind, every clip by itself."""
+def still(batch: int, config: Model) -> Randomness:
+    """No randomness: posterior means, blind, every clip by itself."""
     noise, content_noise = jnp.zeros((batch, config.latent_dim)), jnp.zeros((batch, config.content_dim))
-    own = jnp.tile(jnp.arange(BLOCK_CLIPS), (batch // BLOCK_CLIPS, 1))
-    return Draws(noise, content_noise, jnp.zeros(batch), own, own, own, jnp.zeros(batch))
+    own = jnp.tile(jnp.arange(block.CLIPS), (block.block_of(batch), 1))
+    return Randomness(noise, content_noise, jnp.zeros(batch), own, own, own, jnp.zeros(batch))
 
 
-def narrow(params: Any, config: Model, latent_dim: int) -> Any:
-    """The weights of a VAE of `latent_dim` dimensions, cut out of those of one that uses no more of its own."""
+def narrow(params: Any, like: Any) -> Any:
+    """The weights of a VAE of fewer latent dimensions, cut out of those of one that uses no more of its own.
 
-    def cut(path: tuple, weights: ArrayLike) -> ArrayLike:
-        names = [entry.key for entry in path]
-        encodes_effect = names[0] == ("effect_encoder" if config.content_dim else "encoder")
-        if encodes_effect and names[-2] in ("mean", "logvar"):
-            return weights[..., :latent_dim]
-        if names[-2:] == ["from_latent", "kernel"] or names[-2:] == ["effect", "kernel"]:
-            return weights[: latent_dim + (config.content_dim if names[0] == "decoder" else 0)]
-        return weights
-
-    return jax.tree_util.tree_map_with_path(cut, params)
+    `like` has the narrow network's shapes. Wherever the two differ, the narrow one has the first of an axis, because
+    latent dimensions in use come first, and content before effect.
+    """
+    return jax.tree.map(lambda wide, shape: wide[tuple(slice(size) for size in shape.shape)], params, like)
 
 
 class Encoder(nn.Module):
@@ -215,18 +212,10 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, spectrogram: Float[Array, "batch bin frame"], train: bool) -> Posterior:
-        width = self.config.width
-        match self.config.backbone:
-            case "seed":
-                features = backbones.SeedEncoder(name="backbone")(spectrogram, train)
-            case "convolution":
-                features = backbones.ConvolutionEncoder(width, name="backbone")(spectrogram)
-            case "patch":
-                features = backbones.PatchEncoder(width, name="backbone")(spectrogram)
-            case "filterbank":
-                features = backbones.FilterbankEncoder(width, name="backbone")(spectrogram)
-        mean = nn.Dense(self.latent_dim, kernel_init=backbones.latent_major, name="mean")(features)
-        logvar = nn.Dense(self.latent_dim, kernel_init=backbones.latent_major, name="logvar")(features)
+        backbone = backbones.get(self.config.backbone)
+        features = backbone.Encoder(self.config.width, name="backbone")(spectrogram, train)
+        mean = nn.Dense(self.latent_dim, kernel_init=latent_major, name="mean")(features)
+        logvar = nn.Dense(self.latent_dim, kernel_init=latent_major, name="logvar")(features)
         return Posterior(mean, logvar)
 
 
@@ -239,14 +228,6 @@ class Decoder(nn.Module):
     def __call__(
         self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int, train: bool
     ) -> Float[Array, "batch {bins} {frames}"]:
-        width = self.config.width
-        match self.config.backbone:
-            case "seed":
-                reconstruction = backbones.SeedDecoder(name="backbone")(z, latent_dim, bins, frames, train)
-            case "convolution":
-                reconstruction = backbones.ConvolutionDecoder(width, name="backbone")(z, latent_dim, bins, frames)
-            case "patch":
-                reconstruction = backbones.PatchDecoder(width, name="backbone")(z, latent_dim, bins, frames)
-            case "filterbank":
-                reconstruction = backbones.FilterbankDecoder(width, name="backbone")(z, latent_dim, bins, frames)
+        backbone = backbones.get(self.config.backbone)
+        reconstruction = backbone.Decoder(self.config.width, name="backbone")(z, latent_dim, bins, frames, train)
         return reconstruction[:, :bins, :frames]

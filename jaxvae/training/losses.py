@@ -1,17 +1,39 @@
-"""Terms of the objective, one number per example, and figures derived from them.
+"""What is minimised: the sum of the terms of `TERMS`, each times its weight, and figures derived from them.
+
+A term is an entry of `TERMS`; its weight is the number of the objective named after it with `_weight` behind
+(`jaxvae.config.Objective`). The terms of heads are theirs (`jaxvae.models.heads.HEADS`).
 
 Conventions
     Spectrograms are normalised, of shape (batch, bin, frame). A nat is a nat of the whole clip: sums over pixels
     and latent dimensions, never means, unless the name says mean.
 """
 
-import jax
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Float
 
-from jaxvae.models.heads import BINS, Reading
-from jaxvae.models.vae import Posterior
+from jaxvae import block, config
+from jaxvae.data.input_pipeline import Examples
+from jaxvae.models.heads import HEADS
+from jaxvae.models.vae import Output, Posterior, latent_mask
+from jaxvae.training.hyperparams import Hyperparams
+
+Metrics = dict[str, Any]
+
+
+class Pass(NamedTuple):
+    """One pass of a batch: all that a term may look at."""
+
+    examples: Examples
+    target: Float[Array, "clip bin frame"]
+    """Spectrograms of the clips that are reconstructed."""
+    output: Output
+    beta: Float[Array, ""]
+    hyperparams: Hyperparams
+    objective: config.Objective
 
 
 def mean_squared(
@@ -45,35 +67,65 @@ def free_kl(kl: Float[Array, "batch latent"], free_nats: ArrayLike) -> Float[Arr
     return jnp.sum(jnp.maximum(jnp.mean(kl, axis=0), free_nats))
 
 
-def effect_nll(reading: Reading, effect: Int[Array, "batch"]) -> Float[Array, "batch"]:
-    """-log probability of the effect, in nats; log(effects) for a head that knows nothing."""
-    return optax.softmax_cross_entropy_with_integer_labels(reading.effect, effect)
-
-
-def settings_nll(
-    reading: Reading, effect: Int[Array, "batch"], normalized: Float[Array, "batch parameter"]
-) -> Float[Array, "batch"]:
-    """-log density of the settings of the clip's own effect, in nats, summed over its parameters; 0 if uniform.
-
-    A setting between the centres of two bins counts to both by its nearness, so that neighbouring bins are neighbours.
-    """
-    own = jnp.take_along_axis(reading.settings, effect[:, None, None, None], axis=1)[:, 0]
-    place = jnp.clip(jnp.nan_to_num(normalized) * BINS - 0.5, 0.0, BINS - 1.0)
-    nearness = jnp.maximum(0.0, 1.0 - jnp.abs(place[..., None] - jnp.arange(BINS)[None, None]))
-    nll = -jnp.sum(nearness * jax.nn.log_softmax(own), axis=-1) - jnp.log(BINS)
-    return jnp.sum(jnp.where(jnp.isnan(normalized), 0.0, nll), axis=1)
-
-
 def contrastive(mean: Float[Array, "batch latent"], temperature: ArrayLike) -> Float[Array, "batch"]:
     """InfoNCE in nats: which clip of the batch has the same setting (van den Oord et al. 2018, eq. 4, on cosines).
 
-    Of blocks of four (see `jaxvae.models.vae`): the right one is the other content at the same setting; among the wrong
+    Of blocks of four (`jaxvae.block`): the right one is the other content at the same setting; among the wrong
     ones is the same content at the other setting, the hardest to tell from content alone.
     """
     batch = len(mean)
     unit = mean / jnp.sqrt(jnp.sum(mean**2, axis=1, keepdims=True) + 1e-6)
     logits = jnp.where(jnp.eye(batch, dtype=bool), -jnp.inf, unit @ unit.T / temperature)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(batch) ^ 2)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, block.same_setting(jnp.arange(batch)))
+
+
+def elbo_term(seen: Pass) -> tuple[Float[Array, ""], Metrics]:
+    """Reconstruction and KL divergences, these times beta, averaged over clips; and what they consist of."""
+    output, latent_dim = seen.output, seen.hyperparams.latent_dim
+    error = jnp.mean(mean_squared(seen.target, output.reconstruction))
+    if seen.objective.reconstruction == "gaussian":
+        reconstruction = jnp.mean(gaussian_nll(seen.target, output.reconstruction, output.log_std))
+    else:
+        reconstruction = error
+    kl, content_kl = map(kl_per_dimension, (output.posterior, output.content))
+    free_nats = seen.hyperparams.free_nats * latent_mask(kl.shape[1], latent_dim)[0]
+    charged = free_kl(kl, free_nats) + jnp.mean(jnp.sum(content_kl, axis=1))
+    return reconstruction + seen.beta * charged, {
+        "reconstruction": reconstruction,
+        "mean_squared": error,
+        "kl": jnp.mean(jnp.sum(kl, axis=1)),
+        "content_kl": jnp.mean(jnp.sum(content_kl, axis=1)),
+        "decoder_std": jnp.exp(output.log_std),
+    }
+
+
+def contrastive_term(seen: Pass) -> tuple[Float[Array, ""], Metrics]:
+    """Pairs of the same setting, averaged over clips."""
+    value = jnp.mean(contrastive(seen.output.posterior.mean, seen.hyperparams.temperature))
+    return value, {"contrastive": value}
+
+
+TERMS: dict[str, Callable[[Pass], tuple[Float[Array, ""], Metrics]]] = {
+    "elbo": elbo_term,
+    "contrastive": contrastive_term,
+}
+"""Each gives its value and figures to log."""
+
+
+def terms(seen: Pass) -> tuple[dict[str, Float[Array, ""]], Metrics]:
+    """The value of every term, those of heads that were made among them, and figures to log."""
+    values, metrics = {}, {}
+    for name, term in TERMS.items():
+        values[name], figures = term(seen)
+        metrics |= figures
+    for name, logits in seen.output.logits.items():
+        values[name] = metrics[f"{name}_nll"] = jnp.mean(HEADS[name].nll(logits, seen.examples))
+    return values, metrics
+
+
+def weighted(values: Mapping[str, Float[Array, ""]], hyperparams: Hyperparams) -> Float[Array, ""]:
+    """The loss."""
+    return sum(getattr(hyperparams, f"{name}_weight") * value for name, value in values.items())
 
 
 def calibrated_negative_elbo(error: ArrayLike, kl: ArrayLike, pixels: int) -> Float[Array, "..."]:

@@ -1,7 +1,6 @@
-"""One training run of one member or many: its data, its compiled functions, its state and its folder."""
+"""One training run of one member or many, whatever its task: compiled functions, state, figures, and its folder."""
 
 import contextlib
-import dataclasses
 import functools
 import itertools
 import json
@@ -13,31 +12,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-from jax.sharding import PartitionSpec
-from jaxtyping import Bool, Float, UInt8
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Bool
 
-from jaxvae import config, spectrogram
-from jaxvae.config import BLOCK_CLIPS, Experiment
-from jaxvae.data import dataset
-from jaxvae.data.audio import to_float
-from jaxvae.data.input_pipeline import Feed, Pool
-from jaxvae.models.vae import VAE, Draws, draw
-from jaxvae.spectrogram import Statistics
-from jaxvae.sweep import Value
-from jaxvae.training import losses, population, train_state
+from jaxvae import devices, fields
+from jaxvae.fields import Value
+from jaxvae.training import population, train_state
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
-from jaxvae.training.optimizer import Hyperparams, hyperparams
+from jaxvae.training.hyperparams import Hyperparams, hyperparams
 from jaxvae.training.run_folder import Group
 from jaxvae.training.summaries import Summaries
-from jaxvae.training.train_state import TrainState, Weights
-from jaxvae.training.vae_steps import Metrics, eval_step, reconstruct, train_steps
+from jaxvae.training.task import Record, Task
+from jaxvae.training.train_state import Metrics, TrainState, Weights
 
-CRITERION = "val/criterion"
-"""Figure by which the best weights are chosen: nats of what is read, in every mode trained, or else the -ELBO."""
-STATISTICS_CLIPS = 2_048
-SHOWN_CLIPS = 6
 STEPS_PER_CALL_CPU = 8  # of all members together
 SHOWN_MEMBERS = 8  # whose pictures and sounds are logged: 2 MB a member and validation
 
@@ -46,53 +34,49 @@ class TrainingDiverged(RuntimeError):
     """A loss of every member was not finite."""
 
 
-class Run:
-    """Members of one program in their folder: continued from the newest checkpoint there, or begun.
+def start(group: Group, kind: type[Task]) -> "Run":
+    """The run of a group of members in its folder: continued from the newest checkpoint there, or begun.
 
-    A single model is a population of one. Every host of a run makes one of these and calls the same methods in the same
-    order; the first host writes the logs.
+    Every host of a run calls this, and then the same methods in the same order.
+
+    Raises:
+        CheckpointError: the folder holds a run of another config or other data.
+        OSError: the folder cannot be written.
+        ValueError: the members or the batch cannot be divided over the devices.
+    """
+    first = group.members[0]
+    _require_writable(group.folder)
+    mesh = devices.make_mesh(len(group.members), first.train.batch_size, first.execution, kind.BLOCK)
+    checkpoints = Checkpoints(group.folder / "checkpoints", keep=2)
+    record = _previous_record(checkpoints, group, kind)
+    run = Run(group, kind.prepare(group.members, mesh, record), mesh, checkpoints)
+    run.begin() if record is None else run.resume(record)
+    run.open_logs()
+    return run
+
+
+class Run:
+    """Members of one program in their folder, made by `start`. A single model is a population of one.
+
+    The first host writes the logs.
     """
 
-    def __init__(self, group: Group) -> None:
-        _require_writable(group.folder)
-        self.group, self.members, self.folder = group, group.members, group.folder
-        members = group.members
-        widest = max(member.model.latent_dim for member in members)
-        model = dataclasses.replace(members[0].model, latent_dim=widest)
-        self.experiment = dataclasses.replace(members[0], model=model)
-        """What the program is made for; its numbers are those of the first member."""
-        settings, execution = self.experiment.train, self.experiment.execution
-        self.mesh = population.make_mesh(len(members), settings.batch_size, execution)
-        self.checkpoints = Checkpoints(group.folder / "checkpoints", keep=2)
-        record = self._previous_record()
-        self.data = _render(self.experiment)
-        if record is not None and record["dataset"] != self.data.identity:
-            raise CheckpointError(
-                f"{group.folder} was trained on data set {record['dataset']}, but the recordings or effects now make "
-                f"{self.data.identity}; use another --workdir, or restore the recordings"
-            )
-        self.train, self.validation = self.data.split("train"), self.data.split("validation")
-        self.statistics = self._statistics() if record is None else spectrogram.statistics_from(record["statistics"])
-        reads = any(member.objective.reads for member in members)
-        self.model = VAE(model, tuple(len(kind.parameters) for kind in self.data.effects) if reads else ())
-        numbers = jax.tree.map(lambda *values: np.stack(values), *map(hyperparams, members))
-        self.hyperparams: Hyperparams = population.place(numbers, self.mesh, population.MEMBERS)
-        self._at_once = population.members_at_once(len(members), self.mesh, execution)
-        self._begin() if record is None else self._continue(record)
-
-        first_host = jax.process_index() == 0
-        self.logs = {index: Summaries(log, self.step) for index, log in enumerate(group.logs) if first_host}
-        for index, log in self.logs.items():
-            text = json.dumps(config.to_dict(members[index]), indent=1)
-            log.text(self.step, "config", f"```json\n{text}\n```")
-            log.hyperparameters(self.varied(index))
-        self._train_feed = Feed(self.train, self.experiment, self.statistics, self.mesh)
-        self._validation_feed = Feed(self.validation, self.experiment, self.statistics, self.mesh)
-        self._advance = jax.jit(self._feed_and_train, donate_argnums=0)
-        self._evaluate = jax.jit(self._feed_and_eval)
-        self._reconstruct = jax.jit(self._feed_and_reconstruct)
-        self._keep = jax.jit(_keep_better, donate_argnums=2)
+    def __init__(self, group: Group, task: Task, mesh: Mesh, checkpoints: Checkpoints) -> None:
+        self.group, self.task, self.mesh, self.checkpoints = group, task, mesh, checkpoints
+        self.members, self.folder, self.experiment = group.members, group.folder, task.experiment
+        numbers = jax.tree.map(lambda *values: np.stack(values), *map(hyperparams, self.members))
+        self.hyperparams: Hyperparams = devices.place(numbers, mesh, devices.MEMBERS)
+        execution = self.experiment.execution
+        self._at_once = population.members_at_once(len(self.members), mesh, execution)
         self._steps_per_call = execution.steps_per_call or self._default_steps_per_call()
+        self._advance = jax.jit(self._steps, donate_argnums=0)
+        self._evaluate = jax.jit(functools.partial(self._of_validation, task.evaluate))
+        self._shown = jax.jit(functools.partial(self._of_validation, task.shown))
+        self._keep = jax.jit(_keep_better, donate_argnums=2)
+        self.step = 0
+        self.validated: list[dict[str, Any]] = [{"best": None, "best_step": 0, "stale": 0} for _ in self.members]
+        self.diverged = np.zeros(len(self.members), bool)
+        self.logs: dict[int, Summaries] = {}
 
     def _default_steps_per_call(self) -> int:
         """Steps that divide the run evenly, so that one length is compiled, and few enough to stop in a second or two.
@@ -105,92 +89,62 @@ class Run:
         even = math.gcd(settings.steps, settings.log_every, settings.validate_every)
         return max(steps for steps in range(1, even + 1) if even % steps == 0 and steps <= most)
 
-    def _create(self, numbers: Hyperparams) -> TrainState:
-        create = functools.partial(
-            train_state.create, model=self.model, bins=self.experiment.bins, frames=self.experiment.frames
-        )
-        return population.over_members(create, self.mesh, 1, mapped=1)(numbers)
+    # Compiled
 
-    def _begin(self) -> None:
+    def _create(self, numbers: Hyperparams) -> TrainState:
+        return population.over_members(self.task.create, self.mesh, 1, mapped=1)(numbers)
+
+    def _steps(
+        self, state: TrainState, numbers: Hyperparams, running: jax.Array, pool: Any, batches: Any
+    ) -> tuple[TrainState, Metrics]:
+        """The states after the steps of `batches` (step, batch, ...), and figures (member, step)."""
+        # Every member sees the same examples, so they are computed before the members part.
+        examples = jax.lax.map(lambda batch: self.task.train.examples(pool, batch), batches)
+        steps = functools.partial(train_state.take_steps, self.task.step)
+        return population.over_members(steps, self.mesh, self._at_once, mapped=3)(state, numbers, running, examples)
+
+    def _of_validation(self, function: Any, weights: Weights, numbers: Hyperparams, pool: Any, batch: Any) -> Any:
+        """`function` of every member's weights and of a batch of the validation set."""
+        many = population.over_members(function, self.mesh, self._at_once, mapped=2)
+        return many(weights, numbers, self.task.validation.examples(pool, batch))
+
+    # Begun and continued
+
+    def begin(self) -> None:
+        """Take fresh weights."""
         self.state = jax.jit(self._create, compiler_options=train_state.RUN_ONCE)(self.hyperparams)
         self.best: Weights = jax.tree.map(jnp.copy, self.state.weights)  # a copy, because the state is donated
-        self.step = 0
-        self.validated = [{"best": None, "best_step": 0, "stale": 0} for _ in self.members]
-        self.diverged = np.zeros(len(self.members), bool)
 
-    def _continue(self, record: dict[str, Any]) -> None:
-        self.step = record["step"]
+    def resume(self, record: Record) -> None:
+        """Take the state of the checkpoint that has this record."""
+        self.step, self.validated = record["step"], record["validation"]
         state = jax.eval_shape(self._create, self.hyperparams)
-        sharding = jax.sharding.NamedSharding(self.mesh, population.MEMBERS)
+        sharding = NamedSharding(self.mesh, devices.MEMBERS)
         restored = self.checkpoints.restore(self.step, {"state": state, "best": state.weights}, sharding)
         self.state, self.best = restored["state"], restored["best"]
-        self.validated = record["validation"]
-        self.diverged = population.gather(self.state.diverged)
+        self.diverged = devices.gather(self.state.diverged)
+
+    def open_logs(self) -> None:
+        """Log to TensorBoard from now on, the configs first."""
+        if jax.process_index() > 0:
+            return
+        self.logs = {index: Summaries(log, self.step) for index, log in enumerate(self.group.logs)}
+        for index, log in self.logs.items():
+            text = json.dumps(fields.to_dict(self.members[index]), indent=1)
+            log.text(self.step, "config", f"```json\n{text}\n```")
+            log.hyperparameters(self.varied(index))
 
     def varied(self, member: int) -> dict[str, Value]:
         """Fields in which members of the sweep differ, with the values of one."""
-        values = config.flat(self.members[member])
+        values = fields.flat(self.members[member])
         return {path: values[path] for path in self.group.swept}
 
-    def _previous_record(self) -> dict[str, Any] | None:
-        step = self.checkpoints.latest_step()
-        if step is None:
-            return None
-        record = self.checkpoints.record(step)
-        previous = [config.from_dict(values) for values in record["members"]]
-        # Where files lie and how the machine is used may change: what is in the files is in the data set's identity.
-        free = ("data.directory:", "data.audio:", "data.test_audio:", "execution.")
-        changed = [
-            line if len(self.members) == 1 else f"member {index}: {line}"
-            for index, pair in enumerate(zip(previous, self.members, strict=False))
-            for line in config.differences(*pair)
-            if not line.startswith(free)
-        ]
-        if len(previous) != len(self.members):
-            changed.append(f"members: {len(previous)} -> {len(self.members)}")
-        if changed:
-            raise CheckpointError(
-                f"{self.folder} holds a run of another config; use another --workdir, or undo these changes:\n  "
-                + "\n  ".join(changed)
-            )
-        return record
-
-    def _statistics(self) -> Statistics:
-        shown = np.arange(min(self.train.clips, STATISTICS_CLIPS))
-        batches = (self.train.audio(part) for part in np.array_split(shown, -(-len(shown) // 64)))
-        return spectrogram.statistics(batches, self.experiment.audio, self.experiment.spectrogram)
-
-    def _feed_and_train(
-        self, state: TrainState, numbers: Hyperparams, running: jax.Array, pool: Pool | None, batches: Any
-    ) -> tuple[TrainState, Metrics]:
-        """The states after the steps of `batches` (step, batch, ...), and figures (member, step)."""
-
-        # Every member sees the same examples, so they are computed before the members part.
-        examples = jax.lax.map(lambda batch: self._train_feed.examples(pool, batch), batches)
-        steps = functools.partial(train_steps, model=self.model, objective=self.experiment.objective)
-        many = population.over_members(steps, self.mesh, self._at_once, mapped=3)
-        return many(state, numbers, running, examples)
-
-    def _feed_and_eval(
-        self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any, draws: Draws
-    ) -> Metrics:
-        evaluate = functools.partial(eval_step, model=self.model)
-        many = population.over_members(evaluate, self.mesh, self._at_once, mapped=2)
-        return many(weights, numbers, self._validation_feed.examples(pool, batch), draws)
-
-    def _feed_and_reconstruct(
-        self, weights: Weights, numbers: Hyperparams, pool: Pool | None, batch: Any
-    ) -> tuple[jax.Array, jax.Array]:
-        spectrograms = self._validation_feed.examples(pool, batch).wet[::BLOCK_CLIPS]
-        many = population.over_members(
-            functools.partial(reconstruct, model=self.model), self.mesh, self._at_once, mapped=2
-        )
-        return spectrograms, many(weights, numbers, spectrograms)
+    # Steps
 
     def batches(self) -> Iterator[Any]:
         """What `advance` takes, for all the steps still to come; none of them runs past a log or a validation."""
         settings = self.experiment.train
-        source = self._train_feed.batches(settings.order_seed, self.step, settings.steps, settings.batch_size)
+        source = self.task.batches(self.step)
         periods = (self._steps_per_call, settings.log_every, settings.validate_every)
         step = self.step
         while step < settings.steps:
@@ -200,9 +154,9 @@ class Run:
 
     def advance(self, batches: Any) -> Metrics:
         """Take the steps of `batches`; their figures (member, step) stay on the device."""
-        running = population.place(self.running, self.mesh, population.MEMBERS)
-        batches = population.place(batches, self.mesh, PartitionSpec(None, "data"))
-        self.state, metrics = self._advance(self.state, self.hyperparams, running, self._train_feed.pool, batches)
+        running = devices.place(self.running, self.mesh, devices.MEMBERS)
+        batches = devices.place(batches, self.mesh, PartitionSpec(None, *devices.EXAMPLES))
+        self.state, metrics = self._advance(self.state, self.hyperparams, running, self.task.train.pool, batches)
         self.step += len(jax.tree.leaves(batches)[0])
         return metrics
 
@@ -224,7 +178,7 @@ class Run:
         """
         running = self.running
         # This waits for the device.
-        figures, diverged, steps = population.gather((window, self.state.diverged, self.state.step))
+        figures, diverged, steps = devices.gather((window, self.state.diverged, self.state.step))
         seconds = time.perf_counter() - since
         figures = {name: np.concatenate([part[name] for part in figures], axis=1) for name in figures[0]}
         fallen = {int(member): int(steps[member]) for member in np.flatnonzero(diverged & ~self.diverged)}
@@ -240,97 +194,64 @@ class Run:
         going = running & ~diverged
         return float(figures["loss"][going].mean()) if going.any() else np.nan, fallen
 
+    # Validation
+
     def validate(self) -> list[dict[str, float]]:
-        """Figures of each member over the validation set, every effect of it, none of which depends on beta."""
-        split, experiment, size = self.validation, self.experiment, self.experiment.train.batch_size
+        """Figures of each member over the validation set."""
         outputs: dict[str, list[np.ndarray]] = {}
-        for number, first in enumerate(range(0, split.clips, size)):
-            chosen = np.arange(first, first + size) % split.clips  # the last batch is filled up, then cut
-            draws = draw(jax.random.key(number), size, experiment.model, dry_share=0.0, swap=0.0)
-            batch = population.place(self._validation_feed.batch(chosen), self.mesh, PartitionSpec("data"))
-            draws = population.place(draws, self.mesh, PartitionSpec("data"))
-            weights, pool = self.state.weights, self._validation_feed.pool
-            figures = population.gather(self._evaluate(weights, self.hyperparams, pool, batch, draws))
-            for name, values in figures.items():
-                outputs.setdefault(name, []).append(values[:, : split.clips - first])
-        outputs = {name: np.concatenate(parts, axis=1) for name, parts in outputs.items()}
-        values = [
-            self._figures(member, {name: output[index] for name, output in outputs.items()})
+        for batch, count in self.task.validation_batches():
+            batch = devices.place(batch, self.mesh, devices.EXAMPLES)
+            figures = self._evaluate(self.state.weights, self.hyperparams, self.task.validation.pool, batch)
+            for name, values in devices.gather(figures).items():
+                outputs.setdefault(name, []).append(values[:, :count])
+        joined = {name: np.concatenate(parts, axis=1) for name, parts in outputs.items()}
+        evaluations = [
+            self.task.evaluation(member, {name: values[index] for name, values in joined.items()})
             for index, member in enumerate(self.members)
         ]
-        self._freeze(self.diverged | ~np.isfinite([figures[CRITERION] for figures in values]))
+        criteria = [evaluation.scalars[self.task.CRITERION] for evaluation in evaluations]
+        self._freeze(self.diverged | ~np.isfinite(criteria))
         for member, log in self.logs.items():
             if self.running[member]:
-                used = self.members[member].model.latent_dim
-                kl, mean = (outputs[name][member, :, :used] for name in ("kl", "mean"))
-                log.scalars(self.step, values[member])
-                log.histogram(self.step, "latent/kl_per_dimension", kl.mean(axis=0))
-                log.histogram(self.step, "latent/variance_of_mean", mean.var(axis=0))
+                log.scalars(self.step, evaluations[member].scalars)
+                for tag, values in evaluations[member].histograms.items():
+                    log.histogram(self.step, tag, values)
         self._show()
         for log in self.logs.values():
             log.flush()
-        return values
-
-    def _figures(self, member: Experiment, outputs: dict[str, np.ndarray]) -> dict[str, float]:
-        pixels, latent_dim = member.bins * member.frames, member.model.latent_dim
-        error, kl, mean = (outputs.pop(name) for name in ("mean_squared", "kl", "mean"))
-        nats = (kl.sum(axis=1) + outputs.pop("content_kl")).mean()
-        values = {
-            "val/negative_elbo": float(losses.calibrated_negative_elbo(error.mean(), nats, pixels)),
-            "val/mean_squared": float(error.mean()),
-            "val/kl": float(nats),
-            "latent/active_share": float((mean[:, :latent_dim].var(axis=0) > 0.01).mean()),
-        }
-        values |= {f"val/{name}": float(output.mean()) for name, output in outputs.items()}
-        # Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO. What
-        # this member does not train, though others of its program do, says nothing of its weights.
-        objective, split = member.objective, member.model.content_dim > 0
-        modes = {"blind": objective.dry_share < 1 or not split, "dry_aware": objective.dry_share > 0 and split}
-        heads = {"effect": objective.effect_weight > 0, "settings": objective.settings_weight > 0}
-        read = [values[f"val/{mode}/{head}_nll"] for mode in modes for head in heads if modes[mode] and heads[head]]
-        values[CRITERION] = sum(read) if read else values["val/negative_elbo"]
-        for index, effect in enumerate(self.data.effects):
-            values[f"effect/{effect.name}/mean_squared"] = float(error[self.validation.effect == index].mean())
-        return values
+        return [evaluation.scalars for evaluation in evaluations]
 
     def _freeze(self, diverged: Bool[np.ndarray, "member"]) -> None:
         """Take note of the members that have diverged."""
         if (diverged != self.diverged).any():
             self.diverged = diverged
-            self.state = self.state.replace(diverged=population.place(diverged, self.mesh, population.MEMBERS))
+            self.state = self.state.replace(diverged=devices.place(diverged, self.mesh, devices.MEMBERS))
         if diverged.all():
             raise self._all_diverged()
 
     def _show(self) -> None:
-        """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
-        blocks = np.arange(min(BLOCK_CLIPS * SHOWN_CLIPS, self.validation.clips))
-        chosen = blocks[::BLOCK_CLIPS]  # the first of each block
-        feed = self._validation_feed
-        batch = population.place(feed.batch(blocks), self.mesh, population.SHARED)
-        shown = self._reconstruct(self.state.weights, self.hyperparams, feed.pool, batch)
-        inputs, outputs = population.gather(shown)
-        rate, settings = self.experiment.audio, self.experiment.spectrogram
-        wet, dry = to_float(self.validation.audio(chosen[:1])[0]), self.validation.dry(chosen[:1])[0]
+        """Log pictures and sounds of the first members."""
+        batch = self.task.shown_batch()
+        if batch is None:
+            return
+        batch = devices.place(batch, self.mesh, devices.SHARED)
+        shown = self._shown(self.state.weights, self.hyperparams, self.task.validation.pool, batch)
+        shown = devices.gather(shown)
         for member, log in list(self.logs.items())[:SHOWN_MEMBERS]:
-            for index, effect in enumerate(self.validation.effect[chosen]):
-                tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
-                log.image(self.step, tag, _side_by_side(inputs[index], outputs[member, index]))
-            decoded = spectrogram.invert(outputs[member, :1], rate, settings, self.statistics)[0]
-            for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
-                log.audio(self.step, f"audio/{name}", sound, rate.sample_rate)
+            self.task.show(log, self.step, jax.tree.map(lambda values, member=member: values[member], shown))
 
     def consider(self, figures: list[dict[str, float]]) -> None:
         """Keep the weights of the members whose validation was never better, and count the others' patience."""
         better = np.zeros(len(self.members), bool)
         for member in np.flatnonzero(self.running):
-            value, validated = figures[member][CRITERION], self.validated[member]
+            value, validated = figures[member][self.task.CRITERION], self.validated[member]
             better[member] = validated["best"] is None or value < validated["best"]
             if better[member]:
                 self.validated[member] = {"best": value, "best_step": self.step, "stale": 0}
             else:
                 self.validated[member] = {**validated, "stale": validated["stale"] + 1}
         if better.any():
-            better = population.place(better, self.mesh, population.MEMBERS)
+            better = devices.place(better, self.mesh, devices.MEMBERS)
             self.best = self._keep(better, self.state.weights, self.best)
 
     def _all_diverged(self) -> TrainingDiverged:
@@ -347,19 +268,20 @@ class Run:
             f"{settings.gradient_norm}) and train into another --workdir"
         )
 
+    # Saved
+
     def save(self) -> None:
         """Start to write the newest state, from which the same command continues, and the best weights."""
         if self.checkpoints.latest_step() != self.step:
             record = {
+                "task": self.task.NAME,
                 "step": self.step,
                 "indices": self.group.indices,
                 "diverged": self.diverged.tolist(),
-                "steps": population.gather(self.state.step).tolist(),
-                "members": [config.to_dict(member) for member in self.members],
-                "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
-                "dataset": self.data.identity,
-                "parameters": self.model.parameters,
+                "steps": devices.gather(self.state.step).tolist(),
+                "members": [fields.to_dict(member) for member in self.members],
                 "validation": self.validated,
+                **self.task.record(),
             }
             self.checkpoints.save(self.step, {"state": self.state, "best": self.best}, record)
 
@@ -371,6 +293,33 @@ class Run:
             stack.callback(self.checkpoints.close)
 
 
+def _previous_record(checkpoints: Checkpoints, group: Group, kind: type[Task]) -> Record | None:
+    """The record of the newest checkpoint, which is of the same members; None where there is none."""
+    step = checkpoints.latest_step()
+    if step is None:
+        return None
+    record = checkpoints.record(step)
+    if (name := record.get("task", kind.NAME)) != kind.NAME:
+        raise CheckpointError(f"{group.folder} holds a run of task {name!r}, not {kind.NAME!r}; use another --workdir")
+    previous = [kind.read(values) for values in record["members"]]
+    # Where files lie and how the machine is used may change: what is in the files is in the data set's identity.
+    free = ("data.directory:", "data.audio:", "data.test_audio:", "execution.")
+    changed = [
+        line if len(group.members) == 1 else f"member {index}: {line}"
+        for index, pair in enumerate(zip(previous, group.members, strict=False))
+        for line in fields.differences(*pair)
+        if not line.startswith(free)
+    ]
+    if len(previous) != len(group.members):
+        changed.append(f"members: {len(previous)} -> {len(group.members)}")
+    if changed:
+        raise CheckpointError(
+            f"{group.folder} holds a run of another config; use another --workdir, or undo these changes:\n  "
+            + "\n  ".join(changed)
+        )
+    return record
+
+
 def _keep_better(better: jax.Array, weights: Weights, best: Weights) -> Weights:
     """The weights of members that are better, the best of the others."""
 
@@ -380,30 +329,11 @@ def _keep_better(better: jax.Array, weights: Weights, best: Weights) -> Weights:
     return jax.tree.map(choose, weights, best)
 
 
-def _render(experiment: Experiment) -> dataset.Dataset:
-    """The data set, of which every host renders its share first. Hosts that share no disk then render the rest."""
-    host, hosts = jax.process_index(), jax.process_count()
-    if hosts > 1:
-        dataset.render(experiment, part=(host + 1, hosts), progress=host == 0)
-        population.wait_for_all_hosts("rendered")
-    return dataset.render(experiment, progress=host == 0)
-
-
-def _require_writable(workdir: Path) -> None:
+def _require_writable(folder: Path) -> None:
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        probe = workdir / ".writable"
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
         probe.touch()
         probe.unlink(missing_ok=True)  # another host of the run may have been faster
     except OSError as error:
-        raise OSError(f"cannot write to the workdir {workdir}: {error.strerror}; choose another --workdir") from error
-
-
-def _side_by_side(
-    spectrogram: Float[np.ndarray, "bin frame"], reconstruction: Float[np.ndarray, "bin frame"]
-) -> UInt8[np.ndarray, "row column 3"]:
-    """Input left, reconstruction right, low frequencies below; dark to bright is -3 to 3 standard deviations."""
-    gap = np.full((len(spectrogram), 4), 3.0)
-    values = np.concatenate([spectrogram, gap, reconstruction], axis=1)[::-1]
-    colours = matplotlib.colormaps["magma"](np.clip((values + 3.0) / 6.0, 0.0, 1.0), bytes=True)
-    return colours[..., :3].repeat(2, axis=0).repeat(2, axis=1)
+        raise OSError(f"cannot write to the workdir {folder}: {error.strerror}; choose another --workdir") from error

@@ -5,12 +5,13 @@ group_0/checkpoints/     of all members of a sweep that one program trains
 member_000/              TensorBoard logs of one member of a sweep
 """
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from jaxvae import config
-from jaxvae.config import Experiment
-from jaxvae.training import population
+from jaxvae import fields, sweep
+from jaxvae.training import population, task
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 
 
@@ -18,7 +19,8 @@ class Group(NamedTuple):
     """Members that one program trains, and where."""
 
     indices: list[int]
-    members: list[Experiment]
+    members: list[Any]
+    """Their experiments."""
     folder: Path
     logs: list[Path]
     swept: list[str]
@@ -28,13 +30,13 @@ class Group(NamedTuple):
 class Member(NamedTuple):
     """What the newest checkpoint of a run says of one member."""
 
-    experiment: Experiment
+    experiment: Any
     folder: Path
     """Of its group."""
     place: int
     """Of its group's members."""
     best: float | None
-    """Lowest `run.CRITERION`, None before the first validation."""
+    """Lowest value of the task's criterion, None before the first validation."""
     best_step: int
     diverged: bool
     step: int
@@ -42,12 +44,12 @@ class Member(NamedTuple):
     logs: Path
 
 
-def groups(experiment: Experiment, workdir: Path) -> list[Group]:
+def groups(experiment: Any, workdir: Path) -> list[Group]:
     """The groups of an experiment's sweep; without a sweep one, of one member."""
-    members = config.members(experiment)
+    members = sweep.members(experiment)
     if not experiment.sweep.members:
         return [Group([0], list(members), workdir, [workdir], [])]
-    values = [config.flat(member) for member in members]
+    values = [fields.flat(member) for member in members]
     swept = [path for path in values[0] if any(other[path] != values[0][path] for other in values)]
     return [
         Group(
@@ -78,10 +80,11 @@ def read(workdir: Path) -> dict[int, Member]:
             record = None if step is None else checkpoints.record(step)
         finally:
             checkpoints.close()
+        experiments = task.members(record) if record else ()
         for place, index in enumerate(record["indices"] if record else ()):
             validation = record["validation"][place]
             found[index] = Member(
-                config.from_dict(record["members"][place]),
+                experiments[place],
                 folder,
                 place,
                 validation["best"],
@@ -95,3 +98,8 @@ def read(workdir: Path) -> dict[int, Member]:
             f"{workdir} holds no checkpoint; make one with python -m launch.train CONFIG --workdir {workdir}"
         )
     return dict(sorted(found.items()))
+
+
+def best(members: Mapping[int, Member]) -> int:
+    """Index of the member with the lowest `run.CRITERION`; the first, if none was ever validated."""
+    return min(members, key=lambda index: math.inf if members[index].best is None else members[index].best)

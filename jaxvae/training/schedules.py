@@ -5,7 +5,10 @@ Conventions
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from jaxvae import config
+from jaxvae.training.hyperparams import Hyperparams
 
 
 def cyclical_cosine(
@@ -27,10 +30,10 @@ def cyclical_cosine(
     return minimum + (maximum - minimum) * jnp.where(downward, 1.0 - ramp, ramp)
 
 
-def seed(
+def grant2023(
     step: ArrayLike, *, minimum: ArrayLike, maximum: ArrayLike, cycle_length: ArrayLike, steps_per_epoch: ArrayLike
 ) -> Float[Array, "..."]:
-    """The curve that the seed's training really followed: constant within an epoch, and half a cosine down each cycle.
+    """The curve that training really followed in Grant (2023): constant in an epoch, half a cosine down each cycle.
 
     Its scheduler ran at the end of an epoch with that epoch's index, so epoch 0 has `minimum` and every later
     epoch e has the value for e - 1. `cycle_length` is a whole number of epochs, expressed in steps.
@@ -58,3 +61,38 @@ def warmup_cosine(
     warmup = (step + 1.0) / (warmup_steps + 1.0)
     progress = jnp.clip((step - warmup_steps) / jnp.maximum(steps - warmup_steps, 1), 0.0, 1.0)
     return peak * jnp.minimum(warmup, 0.5 * (1.0 + jnp.cos(jnp.pi * progress)))
+
+
+def beta(step: Int[Array, ""], curve: config.Beta, hyperparams: Hyperparams) -> Float[Array, ""]:
+    """The weight of the KL divergence at a step: which curve is the program's, its numbers are the member's."""
+    minimum, maximum = hyperparams.beta_minimum, hyperparams.beta_maximum
+    cycle_length = hyperparams.beta_cycle_length
+    match curve.schedule:
+        case "cyclical_cosine":
+            return cyclical_cosine(
+                step,
+                minimum=minimum,
+                maximum=maximum,
+                cycle_length=cycle_length,
+                ramp_fraction=hyperparams.beta_ramp_fraction,
+                downward=curve.direction == "down",
+            )
+        case "grant2023":
+            return grant2023(
+                step,
+                minimum=minimum,
+                maximum=maximum,
+                cycle_length=cycle_length,
+                steps_per_epoch=hyperparams.steps_per_epoch,
+            )
+        case "linear":
+            return linear(step, minimum=minimum, maximum=maximum, length=cycle_length)
+        case "constant":
+            return constant(step, maximum=maximum)
+
+
+def learning_rate(step: Int[Array, ""], hyperparams: Hyperparams) -> Float[Array, ""]:
+    """The learning rate of a step."""
+    return warmup_cosine(
+        step, peak=hyperparams.learning_rate, warmup_steps=hyperparams.warmup_steps, steps=hyperparams.steps
+    )

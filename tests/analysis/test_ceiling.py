@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 
 from analysis import ceiling
-from jaxvae import config, effects, inference
+from jaxvae import command_line, config_file, effects, inference
 from jaxvae.data import audio, dataset
 from jaxvae.effects import Effect, Parameter
 
@@ -164,11 +164,11 @@ def test_clips_that_cannot_be_used_are_left_out_and_counted(tiny, tmp_path):
 
 
 def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(config, "load", lambda path: tiny)
+    monkeypatch.setattr(config_file, "load", lambda path: tiny)
     out = tmp_path / "ceiling.json"
     command = ["ceiling", "tiny.py", "--out", str(out), "--clips", "2", "--evaluations", "100"]
     monkeypatch.setattr(sys, "argv", command)
-    ceiling.main()
+    command_line.run_experiment(ceiling.main, ceiling.Options, ceiling.__doc__)
     figures = json.loads(out.read_text())
     assert (figures["experiment"], figures["clips"], figures["evaluations"]) == ("tiny", 2, 100)
     assert set(figures["effects"]) == set(tiny.data.effects)
@@ -179,7 +179,7 @@ def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypat
     assert "drive_db" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], "50"])
     with pytest.raises(SystemExit):
-        ceiling.main()
+        command_line.run_experiment(ceiling.main, ceiling.Options, ceiling.__doc__)
 
 
 def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
@@ -215,10 +215,10 @@ def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
 
 
 def test_the_command_asks_a_network(tiny, trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(config, "load", lambda path: tiny)
+    monkeypatch.setattr(config_file, "load", lambda path: tiny)
     out = tmp_path / "supervised.json"
     monkeypatch.setattr(sys, "argv", ["ceiling", "tiny.py", "--out", str(out), "--supervised", str(trained)])
-    ceiling.main()
+    command_line.run_experiment(ceiling.main, ceiling.Options, ceiling.__doc__)
     figures = json.loads(out.read_text())
     assert figures["source"] == "supervised network tiny, dry-aware, 8 clips"
     assert set(figures["effects"]) == set(tiny.data.effects)

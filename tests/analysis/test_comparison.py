@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from analysis import comparison, scoreboard, sweep_structure, umap_plot
+from analysis import comparison, sweep_structure
+from analysis.metrics import layout
+from analysis.pages.scoreboard import summary
 from analysis.renders.material import Sizes
-from analysis.sections import board
-from analysis.sections.table import FIGURES, Entries, number
-from jaxvae import config, inference
+from analysis.sections import FIGURES, board, replicates
+from analysis.sections.table import Entries, number
+from jaxvae import config_file, inference, sweep
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
 from jaxvae.sweep import listed
 from jaxvae.training import population, run_folder
 
@@ -26,11 +29,11 @@ SIZES = Sizes(
 @pytest.fixture(scope="module")
 def measured(swept):
     """The board of the sweep, with principal components in the place of UMAP, which compiles for seconds."""
-    encoders, _ = comparison.load([swept], ())
+    encoders, _ = replicates.load([swept], ())
     data = dataset.render(next(iter(encoders.values())).experiment, progress=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(umap_plot, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
-        return board.measure(encoders, *map(data.split, dataset.SPLITS), SIZES)
+        patch.setattr(layout, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
+        return board.measure(encoders, *map(data.split, SPLITS), SIZES)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def measures_once(measured, monkeypatch):
 
 
 def test_members_that_differ_in_their_seed_share_a_row(swept):
-    encoders, rows = comparison.load([swept], ())
+    encoders, rows = replicates.load([swept], ())
     assert {label: len(row) for label, row in rows.items()} == {"latent_dim 4": 2, "latent_dim 8": 2}
     assert sorted(model for row in rows.values() for model in row) == sorted(encoders)
     assert [encoders[model].latent_dim for row in rows.values() for model in row] == [4, 4, 8, 8]
@@ -60,13 +63,13 @@ def test_members_are_called_by_their_names_where_they_have_some(swept, monkeypat
 
     inference_load = inference.load
     monkeypatch.setattr(inference, "load", named)
-    assert list(comparison.load([swept], ())[1]) == ["few", "many"]
+    assert list(replicates.load([swept], ())[1]) == ["few", "many"]
 
 
 def test_names_of_members_make_no_groups_and_no_other_training(tiny, tmp_path):
     changes = [{"name": "one"}, {"name": "two", "objective.swap": 0.0}, {"name": "three", "model.width": 2}]
     experiment = dataclasses.replace(tiny, sweep=listed(changes))
-    assert population.groups(config.members(experiment)) == [[0, 1], [2]]
+    assert population.groups(sweep.members(experiment)) == [[0, 1], [2]]
     assert [member.name for group in run_folder.groups(experiment, tmp_path) for member in group.members] == [
         "one",
         "two",
@@ -80,22 +83,22 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
     out = tmp_path / "table.md"
     out.write_text("# What was found\n\nWords.\n\n---\nan older table\n")
     members = [member.experiment for member in run_folder.read(swept).values()]
-    monkeypatch.setattr(config, "load", lambda path: path)
-    monkeypatch.setattr(config, "members", lambda path: members)
+    monkeypatch.setattr(config_file, "load", lambda path: path)
+    monkeypatch.setattr(sweep, "members", lambda path: members)
     options = comparison.Options((swept,), out, config=Path("configs/sweep.py"), sizes=SIZES)
     comparison.main(options)
     text = out.read_text()
     assert text.startswith("# What was found\n\nWords.\n\n---\n\n### Blind") and "older" not in text
     assert "- latent_dim 8: `python -m launch.train configs/sweep.py --workdir runs/sweep_2 --member 2`" in text
 
-    rows = comparison.load([swept], ())[1]
+    rows = replicates.load([swept], ())[1]
     entries = Entries(measured.entries, measured.hears)
     blind = [line for line in text.partition("### Dry-aware")[0].splitlines() if line.startswith("| ")]
     title = "effect, random settings, logistic (%)"
     place = [cell.strip() for cell in blind[0].split("|")].index(title)
     cells = {line.split("|")[1].strip(): line.split("|")[place].strip() for line in blind[2:]}
     assert list(cells) == ["latent_dim 4", "latent_dim 8", "PCA-8", "fresh weights", "MFCC statistics"]
-    key = scoreboard.summary(measured)[title]
+    key = summary(measured)[title]
     means = {}
     for label, models in rows.items():
         values = [entries.value(key["section"], key["figure"], key["item"], model) for model in models]

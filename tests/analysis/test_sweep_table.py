@@ -19,11 +19,12 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
-from analysis import command_line, embed, sweep_table
+from analysis import embed, sweep_table
 from analysis.models import members
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
-from jaxvae import config
+from analysis.renders.embedding import Embedding
+from jaxvae import command_line, config, fields
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.summaries import Summaries
@@ -292,7 +293,7 @@ def test_members_of_a_group_without_checkpoint_are_told_from_their_logs(swept, t
     shutil.copytree(swept, tmp_path / "run")
     log = Summaries(tmp_path / "run" / "member_004")
     experiment = run_folder.read(swept)[0].experiment
-    log.text(0, "config", f"```json\n{json.dumps(config.to_dict(experiment))}\n```")
+    log.text(0, "config", f"```json\n{json.dumps(fields.to_dict(experiment))}\n```")
     log.close()
     rows, _ = sweep_table.read(tmp_path / "run")
     assert [row.status for row in rows] == ["finished"] * 4 + ["no checkpoint"]
@@ -310,7 +311,7 @@ def test_a_run_of_one_member_has_a_table_of_one_row(trained, tmp_path, capsys):
 def test_the_embedding_of_a_member_is_its_own(swept, tmp_path):
     for member, latents in ((0, 4), (3, 8)):
         embed.main(embed.Options(swept, tmp_path / "member.npz", clips=2, effects=("pedalboard/Delay",), member=member))
-        written = embed.Embedding.load(tmp_path / "member.npz")
+        written = Embedding.load(tmp_path / "member.npz")
         assert written.mean.shape == (2, latents)
         assert written.experiment == run_folder.read(swept)[member].experiment
 

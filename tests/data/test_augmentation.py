@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxvae.data import audio, augmentation
-from jaxvae.data.augmentation import Variation
+from jaxvae.data.augmentation import Augmentation
 
 RATE, CLIP = 24_000, 24_000
 
@@ -13,20 +13,20 @@ def _sine(frequency: float, samples: int) -> np.ndarray:
 
 @pytest.mark.parametrize("speed", [0.75, 1.0, 1.3])
 def test_a_recording_played_faster_sounds_higher(speed: float) -> None:
-    played = Variation(speed)
+    played = Augmentation(speed)
     clip = augmentation.apply(_sine(1_000, played.samples(CLIP)), played, CLIP, RATE)
     assert clip.shape == (CLIP,) and clip.dtype == np.float32
     assert np.argmax(np.abs(np.fft.rfft(clip))) == pytest.approx(1_000 * speed, abs=1)
 
 
-def test_without_variation_a_clip_is_what_was_recorded() -> None:
+def test_without_augmentation_a_clip_is_what_was_recorded() -> None:
     recorded = _sine(440, CLIP)
-    assert np.array_equal(augmentation.apply(recorded, Variation(), CLIP, RATE), audio.to_float(recorded))
+    assert np.array_equal(augmentation.apply(recorded, Augmentation(), CLIP, RATE), audio.to_float(recorded))
 
 
 def test_a_filter_changes_levels_not_pitches_and_is_the_same_every_time() -> None:
     recorded = _sine(440, CLIP)
-    clips = [augmentation.apply(recorded, Variation(1.0, seed), CLIP, RATE) for seed in (1, 1, 2)]
+    clips = [augmentation.apply(recorded, Augmentation(1.0, seed), CLIP, RATE) for seed in (1, 1, 2)]
     assert np.array_equal(clips[0], clips[1])
     assert not np.allclose(clips[0], clips[2], rtol=0.01)
     for clip in clips:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from analysis import embed
+from analysis.renders import chunks, embedding
+from analysis.renders.plan import draw_dry, random_settings
 from jaxvae import config, inference
 from jaxvae.data import cluster, dataset
 from jaxvae.data.audio import AudioError
@@ -172,13 +173,13 @@ def test_a_worker_of_another_version_is_refused(recordings, tmp_path, address, m
 
 
 def test_a_cluster_embeds_as_one_process_does(tiny, trained, address, monkeypatch):
-    monkeypatch.setattr(embed, "_CHUNK", 8)
+    monkeypatch.setattr(chunks, "_CHUNK", 8)
     encoder, data = inference.load(trained), dataset.render(tiny, progress=False)
     split = data.split("test")
-    plan = embed.random_settings(data.effects, embed.draw_dry(split, 10, seed=0), seed=0)
-    here = embed.embed(encoder, split, "test", plan)
-    there = embed.embed_on(address, embed.Source(trained), encoder, data, "test", plan)
-    for field in dataclasses.fields(embed.Embedding):
+    plan = random_settings(data.effects, draw_dry(split, 10, seed=0), seed=0)
+    here = embedding.embed(encoder, split, "test", plan)
+    there = embedding.embed_on(address, embedding.Source(trained), encoder, data, "test", plan)
+    for field in dataclasses.fields(embedding.Embedding):
         one, two = getattr(there, field.name), getattr(here, field.name)
         assert np.array_equal(one, two, equal_nan=True) if isinstance(one, np.ndarray) else one == two, field.name
 

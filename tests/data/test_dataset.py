@@ -1,4 +1,4 @@
-"""Recordings to splits, clips to shards, shards to batches."""
+"""Recordings to splits, clips to shards."""
 
 import dataclasses
 import json
@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from jaxvae import config, effects
-from jaxvae.data import audio, clips, dataset
+from jaxvae import config, effects, fields
+from jaxvae.data import audio, clips, dataset, shards
 from jaxvae.data.audio import AudioError
-from jaxvae.data.dataset import REASONS, RenderError
+from jaxvae.data.clips import REASONS, RenderError
 from jaxvae.data.recordings import SPLITS
 from jaxvae.effects import Effect, Parameter
 
@@ -67,8 +66,8 @@ def folder(tmp_path):
 @pytest.fixture
 def small_shards(monkeypatch):
     """Three shards of training clips instead of one."""
-    monkeypatch.setattr(dataset, "_SHARD_CLIPS", 8)
-    monkeypatch.setattr(dataset, "_CHUNK_CLIPS", 4)
+    monkeypatch.setattr(shards, "_SHARD_CLIPS", 8)
+    monkeypatch.setattr(shards, "_CHUNK_CLIPS", 4)
 
 
 @pytest.fixture
@@ -356,19 +355,21 @@ def test_unusable_renders_are_drawn_again_and_counted_by_reason(tmp_path, folder
     split = render(tmp_path, folder, train_clips=800).split("train")
     assert (split.normalized >= 0.3).all()
     np.testing.assert_allclose(audio.peak_dbfs(audio.to_float(every_clip(split))), -1, atol=0.001)
-    counts = dict(zip(REASONS, split.redraws[::4].sum(axis=0), strict=True))
+    counts = dict(zip(REASONS, split.recipe.redraws[::4].sum(axis=0), strict=True))
     assert counts["dry_silent"] == 0
     for reason in ("wet_silent", "not_finite", "exploding"):
         # Both settings of a block have to do: 200 / 0.7**2 draws, of which a tenth for each reason
         assert counts[reason] == pytest.approx(41, abs=20)
-    np.testing.assert_array_equal(split.redraws[::4], split.redraws[2::4])  # the other content at the same setting
+    np.testing.assert_array_equal(
+        split.recipe.redraws[::4], split.recipe.redraws[2::4]
+    )  # the other content at the same setting
 
 
 def test_a_block_with_one_unusable_clip_is_drawn_again_whole_and_counted_there(tmp_path, folder, replace_effects):
     # Loud at the end: hardly half of the crops of noise that a slow wave carries.
     replace_effects(lambda dry, amount: dry * np.float32(np.abs(dry[CLIP // 2 :]).argmax() < 0.8 * CLIP // 2))
     split = render(tmp_path, folder, train_clips=400).split("train")
-    wet_silent = split.redraws[:, REASONS.index("wet_silent")].reshape(-1, 2, 2)
+    wet_silent = split.recipe.redraws[:, REASONS.index("wet_silent")].reshape(-1, 2, 2)
     np.testing.assert_array_equal(wet_silent[:, :, 0], wet_silent[:, :, 1])
     assert (wet_silent[:, 0, 0] != wet_silent[:, 1, 0]).any()
     # A crop fails in 0.2 of the draws, a block in 0.36: 100 / 0.64 draws of each crop
@@ -380,7 +381,7 @@ def test_a_block_with_one_unusable_clip_is_drawn_again_whole_and_counted_there(t
 def test_strong_settings_are_kept(tmp_path, folder, replace_effects, level_db):
     replace_effects(lambda dry, amount: dry * np.float32(audio.gain(float(level_db))))
     made = render(tmp_path, folder)
-    assert all(made.split(name).redraws.sum() == 0 for name in SPLITS)
+    assert all(made.split(name).recipe.redraws.sum() == 0 for name in SPLITS)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +405,7 @@ def test_silent_crops_are_drawn_again_and_counted(tmp_path):
     made = render(tmp_path, folder, train_clips=400, vary=False)
     split = made.split("train")
     prepared = np.load(made.folder.path("recordings.npy"))
-    dry_silent = split.redraws[:, REASONS.index("dry_silent")]
+    dry_silent = split.recipe.redraws[:, REASONS.index("dry_silent")]
     assert dry_silent[::2].sum() == pytest.approx(200 * 2 / 3, rel=0.3)  # 0.4 / 0.6 more draws
     assert dry_silent[1::2].sum() == 0
     loud = np.abs(np.stack([prepared[start : start + CLIP] for start in split.start])).max(axis=1)
@@ -468,11 +469,11 @@ def test_a_finished_set_is_not_rendered_again(tmp_path, folder, monkeypatch):
 
 def test_shards_do_not_depend_on_their_size_or_on_the_number_of_threads(tmp_path, folder, small_shards):
     small = render(tmp_path / "small", folder)
-    dataset._SHARD_CLIPS, dataset._CHUNK_CLIPS = 256, 256  # restored by small_shards
+    shards._SHARD_CLIPS, shards._CHUNK_CLIPS = 256, 256  # restored by small_shards
     large = dataset.render(experiment(tmp_path / "large", folder), workers=3, progress=False)
-    dataset._SHARD_CLIPS = 8
+    shards._SHARD_CLIPS = 8
     small_clips = every_clip(small.split("train"))
-    dataset._SHARD_CLIPS = 256
+    shards._SHARD_CLIPS = 256
     np.testing.assert_array_equal(every_clip(large.split("train")), small_clips)
 
 
@@ -512,19 +513,19 @@ def test_parts_together_are_the_whole(tmp_path, folder, small_shards):
 SLOW_RENDER = """
 import json, sys, time
 from jaxvae import config, effects
-from jaxvae.data import dataset
+from jaxvae.data import dataset, shards
 render_many = effects.render_many
 def slowly(*arguments):
     time.sleep(0.03)
     return render_many(*arguments)
 effects.render_many = slowly
-dataset._SHARD_CLIPS, dataset._CHUNK_CLIPS = 8, 4
+shards._SHARD_CLIPS, shards._CHUNK_CLIPS = 8, 4
 dataset.render(config.from_dict(json.loads(sys.argv[1])), progress=False)
 """
 
 
 def start_render(wanted: config.Experiment) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", SLOW_RENDER, json.dumps(config.to_dict(wanted))])
+    return subprocess.Popen([sys.executable, "-c", SLOW_RENDER, json.dumps(fields.to_dict(wanted))])
 
 
 def test_a_killed_render_continues_to_the_same_files(tmp_path, folder, small_shards):
@@ -597,117 +598,6 @@ def test_an_unknown_effect_is_refused_before_anything_is_written(tmp_path, folde
 def test_an_unknown_split_is_refused(tmp_path, folder):
     with pytest.raises(ValueError, match="no split is named 'valid'"):
         render(tmp_path, folder).split("valid")
-
-
-# Batches
-
-
-@pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    """Training clips of three effects, 11 blocks of each."""
-    path = tmp_path_factory.mktemp("train")
-    folder = write_folder(path / "sound", [3 * CLIP] * 4)
-    three = ("pedalboard/Distortion", "pedalboard/Delay", "pedalboard/Clipping")
-    made = render(path, folder, effects=three, train_clips=132, validation_clips=12, test_clips=12)
-    return made.split("train")
-
-
-def test_a_batch_is_a_pure_function(train):
-    chosen = dataset.indices(train, 0, 5, 8)
-    dataset.indices(train, 1, 2, 8)
-    dataset._epoch.cache_clear()
-    np.testing.assert_array_equal(dataset.indices(train, 0, 5, 8), chosen)
-    assert not np.array_equal(dataset.indices(train, 1, 5, 8), chosen)
-    batch = dataset.batch(train, chosen)
-    np.testing.assert_array_equal(batch.wet, train.audio(chosen))
-    np.testing.assert_array_equal(batch.effect, train.effect[chosen])
-    np.testing.assert_array_equal(batch.normalized, train.normalized[chosen])
-
-
-def test_contents_are_the_dry_clips_at_the_peak_of_wet_clips(train):
-    dry = audio.to_float(dataset.batch(train, np.arange(132)).dry)
-    expected = audio.set_peak(train.dry(np.arange(132)), clips.WET_PEAK_DBFS)
-    np.testing.assert_allclose(dry.repeat(2, axis=0), expected, atol=0.51 / 32_768)
-
-
-@pytest.mark.parametrize("batch_size", [4, 12, 32, 132, 200])
-def test_an_epoch_visits_every_block_once_and_batches_lose_none(train, batch_size):
-    steps = -(-132 * 4 // batch_size)
-    visited = np.concatenate([dataset.indices(train, 7, step, batch_size) for step in range(steps)])
-    blocks = visited[: 132 * 4].reshape(4, 33, 4)
-    np.testing.assert_array_equal(blocks, blocks[:, :, :1] + np.arange(4))  # whole, in order
-    np.testing.assert_array_equal(np.sort(blocks[:, :, 0], axis=1), np.tile(np.arange(0, 132, 4), (4, 1)))
-    assert len(np.unique(blocks[:, :, 0], axis=0)) == 4  # each in an order of its own
-
-
-@pytest.mark.parametrize("batch_size", [12, 16, 28, 32, 160])
-def test_first_settings_of_every_batch_hold_all_effects_almost_equally_often(train, batch_size):
-    for step in range(40):
-        first = train.effect[dataset.indices(train, 0, step, batch_size)][::4]
-        counts = np.bincount(first, minlength=3)
-        assert counts.min() >= 1
-        assert np.ptp(counts) <= 1
-
-
-def test_blocks_are_not_tied_together(train):
-    """The effects are shuffled apart, so that a batch does not always hold the same blocks side by side."""
-    partner = {}
-    for step in range(60):
-        chosen = dataset.indices(train, 0, step, 12)
-        partner.setdefault(int(chosen[0]), set()).add(int(chosen[4]))
-    assert min(len(partners) for partners in partner.values()) > 1
-
-
-def prefetching() -> int:
-    """Threads that read ahead; while they read, those that play the dry clips come and go."""
-    return sum(thread.name.startswith("prefetch") for thread in threading.enumerate())
-
-
-def test_prefetch_gives_the_batches_and_leaves_no_thread(train):
-    fetched = list(dataset.prefetch(train, 3, 2, 9, 8))
-    assert len(fetched) == 7
-    for step, one in zip(range(2, 9), fetched, strict=True):
-        for found, expected in zip(one, dataset.batch(train, dataset.indices(train, 3, step, 8)), strict=True):
-            np.testing.assert_array_equal(found, expected)
-    stopped = dataset.prefetch(train, 3, 0, 1_000, 8)
-    next(stopped)
-    assert prefetching() == 1
-    stopped.close()
-    assert prefetching() == 0
-    assert list(dataset.prefetch(train, 3, 4, 4, 8)) == []
-
-
-def test_prefetch_passes_errors_on_and_leaves_no_thread(train, monkeypatch):
-    real = dataset.batch
-
-    def fails_at_four(split: dataset.Split, indices: np.ndarray) -> dataset.Batch:
-        if np.array_equal(indices, dataset.indices(split, 0, 4, 4)):
-            raise OSError("the disk is gone")
-        return real(split, indices)
-
-    monkeypatch.setattr(dataset, "batch", fails_at_four)
-    fetched = []
-    with pytest.raises(OSError, match="the disk is gone"):
-        for one in dataset.prefetch(train, 0, 0, 10, 4):
-            fetched.append(one)
-    assert len(fetched) == 4
-    assert prefetching() == 0
-
-
-class Device:
-    def __init__(self, limit: int | None, used: int = 0) -> None:
-        self.limit, self.used = limit, used
-
-    def memory_stats(self) -> dict[str, int] | None:
-        return None if self.limit is None else {"bytes_limit": self.limit, "bytes_in_use": self.used}
-
-
-def test_what_fits_half_of_the_free_memory_of_every_device_may_live_there():
-    assert dataset.resident(100, [Device(200)])
-    assert not dataset.resident(100, [Device(199)])
-    assert not dataset.resident(100, [Device(300, used=101)])
-    assert not dataset.resident(100, [Device(1_000), Device(100)])
-    assert not dataset.resident(100, [Device(None)])
 
 
 def test_missing_plugin_is_reported_before_anything_is_rendered_and_a_finished_set_needs_none(

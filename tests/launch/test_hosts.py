@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvae import config, inference
+from jaxvae import fields, inference
 from jaxvae.config import Execution
 from jaxvae.sweep import grid
 from jaxvae.training import run_folder
@@ -26,9 +26,9 @@ PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from jaxvae.training import run_folder
-from jaxvae import config, inference
+from jaxvae import command_line, config, inference
 from jaxvae.training.run import Run
-from launch import command_line, train
+from launch import train
 experiment, workdir, *hosts = sys.argv[1:]
 advance = Run.advance
 def slow(run, batches):
@@ -47,7 +47,7 @@ def _start(experiment, workdir):
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     environment = os.environ | {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace("count=8", "count=4")}
-    arguments = [sys.executable, "-c", PROGRAM, json.dumps(config.to_dict(experiment)), str(workdir), coordinator]
+    arguments = [sys.executable, "-c", PROGRAM, json.dumps(fields.to_dict(experiment)), str(workdir), coordinator]
     return [
         subprocess.Popen([*arguments, str(host)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
         for host in range(2)

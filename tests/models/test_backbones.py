@@ -1,15 +1,15 @@
 """Strided convolutions against XLA's own."""
 
 import functools
-from typing import get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvae import backbones
 from jaxvae.config import Model
-from jaxvae.models.backbones import convolution, fold, transposed_convolution, unfold
+from jaxvae.models.layers import convolution, fold, transposed_convolution, unfold
 from jaxvae.models.vae import VAE, still
 
 # Small programs run once: compiling them well takes longer than running them badly.
@@ -59,7 +59,7 @@ def test_fold_is_the_adjoint_of_unfold(size):
 
 
 def test_no_backbone_has_a_convolution_for_xla_to_run_slowly_in_a_loop():
-    for backbone in get_args(get_type_hints(Model)["backbone"]):
+    for backbone in backbones.names():
         model = VAE(Model(backbone, latent_dim=8, content_dim=4))
         wet, draws = jnp.zeros((4, 20, 18)), still(4, model.config)
         variables = jax.eval_shape(model.init, jax.random.key(0), wet, wet, draws)
@@ -68,3 +68,10 @@ def test_no_backbone_has_a_convolution_for_xla_to_run_slowly_in_a_loop():
             return model.apply(variables, wet, wet, draws).reconstruction.sum()
 
         assert "conv_general_dilated" not in str(jax.make_jaxpr(jax.grad(loss))(variables))
+
+
+def test_backbone_that_does_not_exist_is_refused_with_those_that_do():
+    assert set(backbones.names()) == {"grant2023", "convolution", "patch", "filterbank"}
+    for make in (Model, backbones.get):
+        with pytest.raises(ValueError, match=r"'pach'.*; use one of .*patch"):
+            make("pach")

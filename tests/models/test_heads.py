@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxvae.models.heads import BINS, Heads, Reading, probabilities
-from jaxvae.training import losses
+from jaxvae.models.heads import BINS, Heads, Truth, effect_nll, probabilities, settings_nll
 
 PARAMETERS, LATENT = (3, 1), 8
 
@@ -17,19 +16,20 @@ def normal(seed: int, *shape: int) -> jax.Array:
 
 def test_probabilities_are_positive_and_sum_to_one():
     mean = 10.0 * normal(0, 4, LATENT)
-    reading, _ = jax.jit(lambda key: Heads(PARAMETERS).init_with_output(key, mean, LATENT))(jax.random.key(0))
-    assert reading.effect.shape == (4, 2) and reading.settings.shape == (4, 2, 3, BINS)
-    for logits, part in zip(reading, probabilities(reading), strict=True):
+    logits, _ = jax.jit(lambda key: Heads(PARAMETERS).init_with_output(key, mean, LATENT))(jax.random.key(0))
+    assert logits["effect"].shape == (4, 2) and logits["settings"].shape == (4, 2, 3, BINS)
+    for name, part in probabilities(logits).items():
         assert (part > 0).all()
         np.testing.assert_allclose(part.sum(axis=-1), 1.0, rtol=1e-5)
-        np.testing.assert_array_equal(np.argmax(part, axis=-1), np.argmax(logits, axis=-1))
-    for part in probabilities(Reading(jnp.zeros((4, 2)), jnp.zeros((4, 2, 3, BINS)))):
+        np.testing.assert_array_equal(np.argmax(part, axis=-1), np.argmax(logits[name], axis=-1))
+    flat = {"effect": jnp.zeros((4, 2)), "settings": jnp.zeros((4, 2, 3, BINS))}
+    for part in probabilities(flat).values():
         np.testing.assert_allclose(part, 1 / part.shape[-1], rtol=1e-5)
 
 
 def test_network_without_effects_has_no_heads():
-    reading, variables = Heads(()).init_with_output(jax.random.key(0), normal(0, 4, LATENT), LATENT)
-    assert not variables and reading.effect.size == reading.settings.size == 0
+    logits, variables = Heads(()).init_with_output(jax.random.key(0), normal(0, 4, LATENT), LATENT)
+    assert not variables and not logits
 
 
 def test_heads_learn_a_block_better_than_any_guess():
@@ -38,8 +38,8 @@ def test_heads_learn_a_block_better_than_any_guess():
     normalized = jnp.tile(jnp.array([[0.2, 0.7, 0.93], [0.4, jnp.nan, jnp.nan]]), (2, 1))
 
     def nll(params):
-        reading = heads.apply(params, mean, LATENT)
-        terms = losses.effect_nll(reading, effect).mean(), losses.settings_nll(reading, effect, normalized).mean()
+        logits, truth = heads.apply(params, mean, LATENT), Truth(effect, normalized)
+        terms = effect_nll(logits["effect"], truth).mean(), settings_nll(logits["settings"], truth).mean()
         return sum(terms), terms
 
     @jax.jit

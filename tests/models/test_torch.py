@@ -72,7 +72,7 @@ def twins():
     from analysis.benchmark import torch_seed
 
     torch.manual_seed(0)
-    twin, model = torch_seed.Autoencoder(BINS, FRAMES, LATENT), VAE(Model("seed", LATENT, content_dim=0))
+    twin, model = torch_seed.Autoencoder(BINS, FRAMES, LATENT), VAE(Model("grant2023", LATENT, content_dim=0))
     rng = np.random.default_rng(0)
     spectrogram = rng.standard_normal((BATCH, BINS, FRAMES)).cumsum(axis=2).astype(np.float32) / 5
     noise = rng.standard_normal((BATCH, LATENT)).astype(np.float32)

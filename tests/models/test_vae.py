@@ -12,7 +12,7 @@ from jaxvae.config import Model
 from jaxvae.models import vae
 from jaxvae.models.vae import VAE, still
 
-BACKBONES = ("seed", "convolution", "patch", "filterbank")
+BACKBONES = ("grant2023", "convolution", "patch", "filterbank")
 # Small programs run once: compiling them well takes longer than running them badly.
 quick_jit = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -32,8 +32,8 @@ def normal(seed: int, *shape: int) -> jax.Array:
 WET, DRY = normal(1, 4, BINS, FRAMES), normal(5, 4, BINS, FRAMES)
 
 
-def noisy(model: VAE) -> vae.Draws:
-    """Draws with noise, everything else off."""
+def noisy(model: VAE) -> vae.Randomness:
+    """Noise, everything else off."""
     noise = normal(2, 4, LATENT), normal(3, 4, model.config.content_dim)
     return still(4, model.config)._replace(noise=noise[0], content_noise=noise[1])
 
@@ -58,7 +58,7 @@ def initial(model: VAE):
 @functools.cache
 def forward(model: VAE):
     variables = initial(model)
-    return quick_jit(lambda wet, dry, draws: model.apply(variables, wet, dry, draws))
+    return quick_jit(lambda wet, dry, randomness: model.apply(variables, wet, dry, randomness))
 
 
 @functools.cache
@@ -71,18 +71,18 @@ def decode(model: VAE):
 
 @functools.cache
 def make_step(model: VAE):
-    """One step of Adam on the squared error: variables, optimiser's state, spectrogram, draws to the same and more."""
+    """One step of Adam on the squared error: variables, optimiser's state, ... to the same and more."""
     adam = optax.adam(3e-3)
 
-    def loss(params, fixed, wet, draws):
-        output, _ = model.apply({"params": params, **fixed}, wet, DRY, draws, train=True, mutable=["batch_stats"])
+    def loss(params, fixed, wet, randomness):
+        output, _ = model.apply({"params": params, **fixed}, wet, DRY, randomness, train=True, mutable=["batch_stats"])
         error = jnp.mean((wet - output.reconstruction) ** 2)
-        read = sum(jnp.sum(logits**2) for logits in output.reading)
+        read = sum(jnp.sum(logits**2) for logits in output.logits.values())
         return error * jnp.exp(-2 * output.log_std) + output.log_std + 1e-3 * read, (output, error)
 
-    def step(variables, opt_state, wet, draws):
+    def step(variables, opt_state, wet, randomness):
         fixed = {name: value for name, value in variables.items() if name != "params"}
-        gradient, (output, error) = jax.grad(loss, has_aux=True)(variables["params"], fixed, wet, draws)
+        gradient, (output, error) = jax.grad(loss, has_aux=True)(variables["params"], fixed, wet, randomness)
         updates, opt_state = adam.update(gradient, opt_state)
         return (
             {"params": optax.apply_updates(variables["params"], updates), **fixed},
@@ -109,8 +109,8 @@ def test_reconstruction_has_the_size_of_the_spectrogram(backbone, size):
     assert output.reconstruction.shape == (4, *size)
     assert output.posterior.mean.shape == output.posterior.logvar.shape == (4, 5)
     assert output.content.mean.shape == output.content.logvar.shape == (4, 3)
-    assert output.reading.effect.shape == (4, 2) and output.reading.settings.shape[:3] == (4, 2, 7)
-    assert ("batch_stats" in variables) == (backbone == "seed")
+    assert output.logits["effect"].shape == (4, 2) and output.logits["settings"].shape[:3] == (4, 2, 7)
+    assert ("batch_stats" in variables) == (backbone == "grant2023")
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -119,9 +119,9 @@ def test_attention_has_weights_of_its_own_at_every_width(width):
     assert attentive > without
 
 
-def test_seeds_network_has_the_published_number_of_parameters():
+def test_network_of_grant2023_has_the_published_number_of_parameters():
     log_std = 1
-    assert size(VAE(Model("seed", 128, 0)), 2_049, 129) - log_std == pytest.approx(14.33e6, abs=0.005e6)
+    assert size(VAE(Model("grant2023", 128, 0)), 2_049, 129) - log_std == pytest.approx(14.33e6, abs=0.005e6)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES[1:])
@@ -151,11 +151,11 @@ def test_posteriors_start_close_to_the_prior(model):
 
 @pytest.mark.parametrize("model", [plain("filterbank"), SPLIT], ids=["plain", "split"])
 def test_reconstruction_is_decoded_from_the_means_plus_noise_in_standard_deviations(model):
-    draws = noisy(model)
-    output = forward(model)(WET, DRY, draws)
+    randomness = noisy(model)
+    output = forward(model)(WET, DRY, randomness)
     content, effect = (
         part.mean + np.sqrt(np.exp(part.logvar)) * noise
-        for part, noise in ((output.content, draws.content_noise), (output.posterior, draws.noise))
+        for part, noise in ((output.content, randomness.content_noise), (output.posterior, randomness.noise))
     )
     decoded = decode(model)(np.concatenate([content, effect], axis=1))
     np.testing.assert_allclose(output.reconstruction, decoded, rtol=1e-4, atol=1e-5)
@@ -170,9 +170,9 @@ def test_methods_are_the_parts_of_the_whole(model):
     def of(method: str, *arguments: jax.Array):
         return quick_jit(functools.partial(model.apply, method=method))(variables, *arguments)
 
-    jax.tree.map(close, of("encode", WET, DRY, jnp.zeros(4)), output.posterior)
-    jax.tree.map(close, of("content", WET), output.content)
-    jax.tree.map(close, of("read", output.posterior.mean), output.reading)
+    jax.tree.map(close, of("effect_posterior", WET, DRY, jnp.zeros(4)), output.posterior)
+    jax.tree.map(close, of("content_posterior", WET), output.content)
+    jax.tree.map(close, of("read", output.posterior.mean), output.logits.values())
     close(of("reconstruct", WET[:3]), output.reconstruction[:3])  # no whole block
 
 
@@ -185,13 +185,13 @@ def test_a_clip_of_a_plain_network_does_not_depend_on_its_neighbours(backbone):
 
 @pytest.mark.parametrize("dry_known", [0.0, 1.0])
 def test_a_clip_of_a_split_network_depends_on_its_neighbours_by_swaps_only(dry_known):
-    draws = noisy(SPLIT)._replace(dry_known=jnp.full(4, dry_known))
+    randomness = noisy(SPLIT)._replace(dry_known=jnp.full(4, dry_known))
     others = WET.at[1:].multiply(3.0), DRY.at[1:].multiply(3.0)
-    before, after = forward(SPLIT)(WET, DRY, draws), forward(SPLIT)(*others, draws)
+    before, after = forward(SPLIT)(WET, DRY, randomness), forward(SPLIT)(*others, randomness)
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         if one.ndim:
             np.testing.assert_allclose(one[0], other[0], rtol=1e-4, atol=1e-5)
-    swapped = draws._replace(effect_from=jnp.array([[2, 3, 0, 1]]))
+    swapped = randomness._replace(effect_from=jnp.array([[2, 3, 0, 1]]))
     before, after = forward(SPLIT)(WET, DRY, swapped), forward(SPLIT)(*others, swapped)
     np.testing.assert_allclose(before.posterior.mean[0], after.posterior.mean[0], rtol=1e-4, atol=1e-5)
     assert np.abs(before.reconstruction[0] - after.reconstruction[0]).max() > 1e-4
@@ -201,8 +201,10 @@ def test_swaps_take_the_effect_of_the_other_content_and_the_content_at_the_other
     """Latent vectors that say where they come from: block, content, setting."""
     clips = np.arange(4_000)
     origin = jnp.stack([clips // 4, clips // 2 % 2, clips % 2], axis=1).astype(float)
-    draws = vae.draw(jax.random.key(0), 4_000, SPLIT.config, swap=0.3)
-    effect, content = (np.asarray(vae.choose(origin, source)) for source in (draws.effect_from, draws.content_from))
+    randomness = vae.sample_randomness(jax.random.key(0), 4_000, SPLIT.config, swap=0.3)
+    effect, content = (
+        np.asarray(vae.choose(origin, source)) for source in (randomness.effect_from, randomness.content_from)
+    )
     for found, moved in ((effect, 1), (content, 2)):
         same = [axis for axis in range(3) if axis != moved]
         np.testing.assert_array_equal(found[:, same], origin[:, same])
@@ -212,39 +214,39 @@ def test_swaps_take_the_effect_of_the_other_content_and_the_content_at_the_other
 
 @pytest.mark.parametrize("clips", [1, 2, 3, 4])
 def test_a_step_reconstructs_that_many_clips_of_each_block_and_each_clip_as_often(clips):
-    draws = vae.draw(jax.random.key(0), 4_000, SPLIT.config, reconstructed_clips=clips)
-    chosen = np.asarray(draws.reconstructed)
+    randomness = vae.sample_randomness(jax.random.key(0), 4_000, SPLIT.config, reconstructed_clips=clips)
+    chosen = np.asarray(randomness.reconstructed)
     assert chosen.shape == (1_000, clips) and (np.diff(chosen, axis=1) > 0).all()
     np.testing.assert_allclose(np.bincount(chosen.ravel()) / 1_000, clips / 4, atol=0.05)
-    np.testing.assert_array_equal(draws.effect_from, chosen)  # no swaps
+    np.testing.assert_array_equal(randomness.effect_from, chosen)  # no swaps
 
 
 def test_swapped_clip_is_decoded_from_its_effect_in_another_content_and_its_content_at_another_setting():
     means = forward(SPLIT)(WET, DRY, still(4, SPLIT.config))
-    draws = still(4, SPLIT.config)._replace(
+    randomness = still(4, SPLIT.config)._replace(
         reconstructed=jnp.array([[0, 3]]), effect_from=jnp.array([[2, 3]]), content_from=jnp.array([[1, 3]])
     )
-    draws = draws._replace(content_noise=draws.content_noise[:2])
+    randomness = randomness._replace(content_noise=randomness.content_noise[:2])
     content, effect = means.content.mean[np.array([1, 3])], means.posterior.mean[np.array([2, 3])]
     decoded = decode(SPLIT)(jnp.concatenate([content, effect], axis=1))
-    output = forward(SPLIT)(WET, DRY, draws)
+    output = forward(SPLIT)(WET, DRY, randomness)
     np.testing.assert_allclose(output.reconstruction, decoded, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(output.content.mean, content, rtol=1e-4, atol=1e-5)
 
 
 def test_effect_depends_on_the_dry_clip_where_it_is_known_and_only_there():
-    draws = noisy(SPLIT)._replace(dry_known=jnp.array([0.0, 1.0, 0.0, 1.0]))
-    first, second = (forward(SPLIT)(WET, dry, draws) for dry in (DRY, 2.0 * DRY + 1.0))
+    randomness = noisy(SPLIT)._replace(dry_known=jnp.array([0.0, 1.0, 0.0, 1.0]))
+    first, second = (forward(SPLIT)(WET, dry, randomness) for dry in (DRY, 2.0 * DRY + 1.0))
     moved = [
         np.abs(one - other).max(axis=1)
         for one, other in zip(
-            (*first.posterior, first.reading.effect), (*second.posterior, second.reading.effect), strict=True
+            (*first.posterior, first.logits["effect"]), (*second.posterior, second.logits["effect"]), strict=True
         )
     ]
     for difference in moved:
         assert (difference[::2] == 0).all() and (difference[1::2] > 1e-4).all()
     jax.tree.map(np.testing.assert_array_equal, first.content, second.content)
-    unchanged = forward(SPLIT)(WET, WET, draws).posterior.mean  # as if nothing had been done to the clip
+    unchanged = forward(SPLIT)(WET, WET, randomness).posterior.mean  # as if nothing had been done to the clip
     blind = forward(SPLIT)(WET, WET, noisy(SPLIT)).posterior.mean
     assert (np.abs(unchanged - blind).max(axis=1)[1::2] > 1e-4).all()  # is not as if the dry clip were unknown
 
@@ -263,16 +265,16 @@ def test_embedding_hears_how_far_an_echo_is(backbone):
 @pytest.mark.parametrize("model", [*map(plain, BACKBONES), SPLIT], ids=lambda model: model.config.backbone)
 def test_gradient_reaches_every_weight_and_training_fits_a_batch(model):
     wet = normal(1, 4, BINS, 1) + normal(2, 4, 1, FRAMES)
-    draws = still(4, model.config)._replace(dry_known=jnp.array([1.0, 0.0, 1.0, 0.0]))
+    randomness = still(4, model.config)._replace(dry_known=jnp.array([1.0, 0.0, 1.0, 0.0]))
     variables, opt_state, step = make_step(model)
-    variables, opt_state, gradient, _, first = step(variables, opt_state, wet, draws)
+    variables, opt_state, gradient, _, first = step(variables, opt_state, wet, randomness)
     for encoder in ("encoder", "effect_encoder", "content_encoder"):
         gradient.get(encoder, {}).pop("logvar", None)  # without noise, nothing depends on it
     idle = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path(gradient) if not np.any(leaf)]
     assert not idle
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     for _ in range(60):
-        variables, opt_state, _, _, last = step(variables, opt_state, wet, draws)
+        variables, opt_state, _, _, last = step(variables, opt_state, wet, randomness)
     assert float(last) < 0.2 * float(first)
 
 
@@ -280,20 +282,22 @@ def test_draws_choose_as_many_clips_as_they_are_told():
     config, key = SPLIT.config, jax.random.key(0)
 
     def choices(share: float, swap: float) -> np.ndarray:
-        draws = vae.draw(key, 4_000, config, dry_share=share, swap=swap)
-        own = draws.reconstructed
-        return np.stack([draws.dry_known, *(np.ravel(of != own) for of in (draws.effect_from, draws.content_from))])
+        randomness = vae.sample_randomness(key, 4_000, config, dry_share=share, swap=swap)
+        own = randomness.reconstructed
+        return np.stack(
+            [randomness.dry_known, *(np.ravel(of != own) for of in (randomness.effect_from, randomness.content_from))]
+        )
 
     assert not choices(0.0, 0.0).any() and choices(1.0, 1.0).all()
     chosen = choices(0.2, 0.7)
     np.testing.assert_allclose(chosen.mean(axis=1), [0.2, 0.7, 0.7], atol=5 * np.sqrt(0.25 / 1_000))
     together = np.corrcoef(chosen)[np.triu_indices(3, 1)]
     assert np.abs(together).max() < 5 / np.sqrt(1_000)  # one choice says nothing of another
-    for noise in vae.draw(key, 4_000, config)[:2]:
+    for noise in vae.sample_randomness(key, 4_000, config)[:2]:
         assert abs(float(noise.mean())) < 0.05 and float(noise.std()) == pytest.approx(1.0, abs=0.05)
 
 
 def test_noise_of_fewer_dimensions_is_the_first_of_more():
-    few, many = (vae.draw(jax.random.key(0), 4, Model(latent_dim=width), 0.5, 0.5) for width in (32, 64))
+    few, many = (vae.sample_randomness(jax.random.key(0), 4, Model(latent_dim=width), 0.5, 0.5) for width in (32, 64))
     np.testing.assert_array_equal(many.noise[:, :32], few.noise)
     jax.tree.map(np.testing.assert_array_equal, many[1:], few[1:])

@@ -8,8 +8,8 @@ import scipy.spatial
 import scipy.special
 import scipy.stats
 
-from jaxvae.data import dataset
-from jaxvae.models.heads import BINS, Reading
+from jaxvae.data import dataset, order
+from jaxvae.models.heads import BINS, Truth, effect_nll, settings_nll
 from jaxvae.models.vae import Posterior
 from jaxvae.training import losses
 
@@ -65,49 +65,50 @@ def test_free_nats_are_not_felt_by_the_gradient():
     assert float(losses.free_kl(kl, 0.0)) == pytest.approx(float(kl.sum(axis=1).mean()))
 
 
-def _reading() -> Reading:
+def _logits(*shape: int) -> jax.Array:
     """Of four clips, three effects and three parameters."""
-    return Reading(*(jnp.asarray(3 * RNG.normal(size=shape), jnp.float32) for shape in ((4, 3), (4, 3, 3, BINS))))
+    return jnp.asarray(3 * RNG.normal(size=shape), jnp.float32)
+
+
+def _truth(normalized: np.ndarray = NORMALIZED) -> Truth:
+    return Truth(EFFECT, jnp.asarray(normalized, jnp.float32))
 
 
 def test_effect_nll_equals_scipy_and_is_the_log_of_the_number_of_effects_for_a_guess():
-    reading = _reading()
-    expected = -scipy.special.log_softmax(reading.effect, axis=1)[np.arange(4), EFFECT]
-    np.testing.assert_allclose(losses.effect_nll(reading, EFFECT), expected, rtol=1e-5)
-    guess = reading._replace(effect=jnp.full((4, 3), 7.0))
-    np.testing.assert_allclose(losses.effect_nll(guess, EFFECT), np.log(3), rtol=1e-6)
+    logits = _logits(4, 3)
+    expected = -scipy.special.log_softmax(logits, axis=1)[np.arange(4), EFFECT]
+    np.testing.assert_allclose(effect_nll(logits, _truth()), expected, rtol=1e-5)
+    np.testing.assert_allclose(effect_nll(jnp.full((4, 3), 7.0), _truth()), np.log(3), rtol=1e-6)
 
 
 def test_settings_nll_is_the_log_of_the_density_between_the_centres_of_bins():
-    reading, centres = _reading(), (np.arange(BINS) + 0.5) / BINS
+    logits, centres = _logits(4, 3, 3, BINS), (np.arange(BINS) + 0.5) / BINS
     expected = np.zeros(4)
     for clip, parameter in np.argwhere(~np.isnan(NORMALIZED)):
-        log_density = scipy.special.log_softmax(reading.settings[clip, EFFECT[clip], parameter]) + np.log(BINS)
+        log_density = scipy.special.log_softmax(logits[clip, EFFECT[clip], parameter]) + np.log(BINS)
         expected[clip] -= np.interp(NORMALIZED[clip, parameter], centres, log_density)
-    nll = losses.settings_nll(reading, EFFECT, jnp.asarray(NORMALIZED, jnp.float32))
-    np.testing.assert_allclose(nll, expected, rtol=1e-4)
+    np.testing.assert_allclose(settings_nll(logits, _truth()), expected, rtol=1e-4)
 
 
 def test_settings_nll_is_zero_for_the_uniform_density_and_minus_the_log_of_bins_for_the_right_bin_a_parameter():
-    normalized, flat = jnp.asarray(NORMALIZED, jnp.float32), jnp.full((4, 3, 3, BINS), 2.0)
-    uniform = Reading(jnp.zeros((4, 3)), flat)
-    np.testing.assert_allclose(losses.settings_nll(uniform, EFFECT, normalized), 0.0, atol=1e-5)
+    flat = jnp.full((4, 3, 3, BINS), 2.0)
+    np.testing.assert_allclose(settings_nll(flat, _truth()), 0.0, atol=1e-5)
     bins = np.floor(np.nan_to_num(NORMALIZED) * (BINS - 1e-9)).astype(int)
-    centred = jnp.asarray(np.where(np.isnan(NORMALIZED), np.nan, (bins + 0.5) / BINS), jnp.float32)
-    sure = Reading(jnp.zeros((4, 3)), flat + 100.0 * jax.nn.one_hot(bins, BINS)[:, None])
+    centred = _truth(np.where(np.isnan(NORMALIZED), np.nan, (bins + 0.5) / BINS))
+    sure = flat + 100.0 * jax.nn.one_hot(bins, BINS)[:, None]
     parameters = np.sum(~np.isnan(NORMALIZED), axis=1)
-    np.testing.assert_allclose(losses.settings_nll(sure, EFFECT, centred), -np.log(BINS) * parameters, rtol=1e-4)
+    np.testing.assert_allclose(settings_nll(sure, centred), -np.log(BINS) * parameters, rtol=1e-4)
 
 
 def test_settings_have_gradients_at_the_parameters_of_the_clips_own_effect_only():
-    normalized = jnp.asarray(NORMALIZED, jnp.float32)
-    gradient = jax.grad(lambda reading: losses.settings_nll(reading, EFFECT, normalized).sum())(_reading())
-    assert np.isfinite(gradient.settings).all() and not np.any(gradient.effect)
-    felt = np.any(gradient.settings, axis=3)
+    logits = _logits(4, 3, 3, BINS)
+    gradient = jax.grad(lambda logits: settings_nll(logits, _truth()).sum())(logits)
+    assert np.isfinite(gradient).all()
+    felt = np.any(gradient, axis=3)
     expected = np.zeros((4, 3, 3), bool)
     expected[np.arange(4), EFFECT] = ~np.isnan(NORMALIZED)
     np.testing.assert_array_equal(felt, expected)
-    of_settings = jax.grad(lambda values: losses.settings_nll(_reading(), EFFECT, values).sum())(normalized)
+    of_settings = jax.grad(lambda values: settings_nll(logits, Truth(EFFECT, values)).sum())(_truth().normalized)
     np.testing.assert_array_equal(np.asarray(of_settings)[np.isnan(NORMALIZED)], 0.0)
 
 
@@ -142,7 +143,7 @@ def test_contrastive_gradient_is_finite_where_the_mean_is_zero():
 def test_contrastive_wants_the_settings_of_a_rendered_data_set_and_not_its_recordings(tiny):
     """A latent that is a direction for each setting of a training batch, or for each content."""
     split = dataset.render(tiny, progress=False).split("train")
-    chosen = dataset.indices(split, seed=0, step=1, batch_size=8)
+    chosen = order.indices(split, seed=0, step=1, batch_size=8)
     settings = np.column_stack([split.effect[chosen], np.nan_to_num(split.normalized[chosen], nan=-1.0)])
     contents = split.dry(chosen)
 

@@ -9,15 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvae import config
+from jaxvae import block, devices, fields, sweep
 from jaxvae.config import Beta, Execution, Experiment, Model, Objective, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models import vae
 from jaxvae.models.vae import VAE
 from jaxvae.sweep import listed
-from jaxvae.training import population, train_state
-from jaxvae.training.optimizer import hyperparams
-from jaxvae.training.vae_steps import train_steps
+from jaxvae.training import population, train_state, vae_steps
+from jaxvae.training.hyperparams import hyperparams
 
 BINS, FRAMES, BATCH = 32, 16, 8  # two blocks
 PARAMETERS = (3, 1)  # of two effects
@@ -66,19 +65,20 @@ def every_number(members: int) -> list[Experiment]:
         }
         for member in range(members)
     ]
-    assert set(changes[0]) == set(population.NUMBERS)
-    return list(config.members(dataclasses.replace(BASE, sweep=listed(changes))))
+    assert set(changes[0]) == {path for path, mark in fields.numbers(BASE).items() if not mark.shared}
+    return list(sweep.members(dataclasses.replace(BASE, sweep=listed(changes))))
 
 
 @functools.cache
 def _create(model: Model):
-    create = functools.partial(train_state.create, model=VAE(model, PARAMETERS), bins=BINS, frames=FRAMES)
+    create = functools.partial(vae_steps.create, model=VAE(model, PARAMETERS), bins=BINS, frames=FRAMES)
     return jax.jit(create, compiler_options=train_state.RUN_ONCE)
 
 
 @functools.cache
 def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
-    steps = functools.partial(train_steps, model=VAE(model, PARAMETERS), objective=BASE.objective)
+    step = functools.partial(vae_steps.train_step, model=VAE(model, PARAMETERS), objective=BASE.objective)
+    steps = functools.partial(train_state.take_steps, step)
     fast = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
     options = train_state.RUN_ONCE if short else fast
     return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=options)
@@ -87,13 +87,13 @@ def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int, short: bool):
 def trained(experiments, examples, at_once=1, execution=ONE_DEVICE, running=None):
     """The states of members after some steps, their figures, and the compiled program with its arguments."""
     widest = max((member.model for member in experiments), key=lambda model: model.latent_dim)
-    mesh = population.make_mesh(len(experiments), examples.wet.shape[1], execution)
+    mesh = devices.make_mesh(len(experiments), examples.wet.shape[1], execution, block.CLIPS)
     stack = functools.partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
     numbers = [hyperparams(experiment) for experiment in experiments]
     states = [_create(widest)(one) for one in numbers]
     running = np.ones(len(experiments), bool) if running is None else running
-    members = population.place((stack(*states), stack(*numbers), running), mesh, population.MEMBERS)
-    arguments = *members, population.place(examples, mesh, jax.P(None, "data"))
+    members = devices.place((stack(*states), stack(*numbers), running), mesh, devices.MEMBERS)
+    arguments = *members, devices.place(examples, mesh, jax.P(None, "data"))
     steps = _steps(widest, mesh, at_once, short=len(examples.wet) < 20)
     state, metrics = steps(*arguments)
     return state, metrics, steps, arguments
@@ -107,6 +107,11 @@ def largest_difference(first, second) -> float:
     return max(jax.tree.leaves(differences))
 
 
+def narrowed(params, member: Experiment):
+    """Weights of a member cut to its own latent size."""
+    return vae.narrow(params, jax.eval_shape(_create(member.model), hyperparams(member)).params)
+
+
 def member_of(tree, index: int):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
@@ -118,7 +123,7 @@ def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_eve
     assert not np.any(together.diverged)
     for index in (0, 3, 7, 15):
         alone, own_metrics = trained([members[index]], data)[:2]
-        params = vae.narrow(member_of(together.params, index), BASE.model, members[index].model.latent_dim)
+        params = narrowed(member_of(together.params, index), members[index])
         assert largest_difference(params, member_of(alone.params, 0)) < 1e-3
         np.testing.assert_allclose(metrics["loss"][index], own_metrics["loss"][0], rtol=1e-4)
         np.testing.assert_allclose(metrics["beta"][index], own_metrics["beta"][0], rtol=1e-5)
@@ -126,7 +131,7 @@ def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_eve
 
 @pytest.mark.parametrize(
     ("backbone", "content_dim"),
-    [("patch", 4), ("seed", 0), ("filterbank", 0), ("convolution", 0)],
+    [("patch", 4), ("grant2023", 0), ("filterbank", 0), ("convolution", 0)],
 )
 def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone, content_dim):
     """32 of 64 dimensions against a 32-wide network: at the start bit by bit, after training within rounding."""
@@ -137,15 +142,15 @@ def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone, conten
     other = dataclasses.replace(wide, train=Train(seed=4))
     masked, _, _, (masked_start, *_) = trained([small, other], batches(6))
     alone, _, _, (start, *_) = trained([small], batches(6))
-    cut = vae.narrow(member_of(masked_start.params, 0), wide.model, 32)
+    cut = narrowed(member_of(masked_start.params, 0), small)
     jax.tree.map(np.testing.assert_array_equal, cut, member_of(start.params, 0))
-    masked = vae.narrow(member_of(masked.params, 0), wide.model, 32)
+    masked = narrowed(member_of(masked.params, 0), small)
     assert largest_difference(masked, member_of(alone.params, 0)) < 2e-3  # sums of other lengths round otherwise
 
 
 @pytest.mark.parametrize(
-    ("backbone", "data_devices"), [("patch", 1), ("patch", 8), ("seed", 2)], ids=str
-)  # Grant's (2023) has batch statistics
+    ("backbone", "data_devices"), [("patch", 1), ("patch", 8), ("grant2023", 2)], ids=str
+)  # the last has batch statistics
 def test_eight_devices_equal_one(backbone, data_devices):
     base = dataclasses.replace(BASE, model=Model(backbone, latent_dim=8, content_dim=4))
     members = [dataclasses.replace(base, train=Train(seed=seed)) for seed in range(8)]
@@ -185,7 +190,7 @@ def test_numbers_share_a_program_and_shapes_do_not():
         {"spectrogram.n_mels": 64},
         {"model.backbone": "filterbank", "objective.beta.maximum": 4.0},
     ]
-    members = config.members(dataclasses.replace(BASE, sweep=listed(changes)))
+    members = sweep.members(dataclasses.replace(BASE, sweep=listed(changes)))
     assert population.groups(members) == [[0, 2], [1, 4], [3]]
 
 
@@ -195,19 +200,19 @@ def test_numbers_share_a_program_and_shapes_do_not():
         (6, Execution(devices=4), "6 members cannot be split over 4 devices; use a multiple of 4 members"),
         (8, Execution(devices=16), "execution.devices is 16, but there are 8"),
         (8, Execution(devices=8, data_devices=3), "8 devices cannot be split by execution.data_devices 3"),
-        (1, Execution(devices=5), "a batch of 8 clips cannot be split over 5 devices in whole blocks of 4; use a mult"),
+        (1, Execution(devices=5), "a batch of 8 cannot be split over 5 devices in whole blocks of 4; use a mult"),
         (1, Execution(devices=4), "use a multiple of 16 as train.batch_size"),  # two clips each
     ],
 )
 def test_population_or_batch_that_does_not_divide_the_devices_is_refused_with_the_numbers(members, execution, words):
     with pytest.raises(ValueError, match=words):
-        population.make_mesh(members, BATCH, execution)
+        devices.make_mesh(members, BATCH, execution, block.CLIPS)
 
 
 def test_spare_devices_share_the_batch():
-    assert dict(population.make_mesh(2, 16, Execution()).shape) == {"population": 2, "data": 4}
-    assert dict(population.make_mesh(16, 16, Execution()).shape) == {"population": 8, "data": 1}
-    assert dict(population.make_mesh(16, 16, Execution(data_devices=4)).shape) == {"population": 2, "data": 4}
+    assert dict(devices.make_mesh(2, 16, Execution()).shape) == {"population": 2, "data": 4}
+    assert dict(devices.make_mesh(16, 16, Execution()).shape) == {"population": 8, "data": 1}
+    assert dict(devices.make_mesh(16, 16, Execution(data_devices=4)).shape) == {"population": 2, "data": 4}
 
 
 def test_a_new_value_does_not_compile_anew():

@@ -20,11 +20,12 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jaxvae import config, effects, inference
+from jaxvae import config, devices, effects, fields, inference
 from jaxvae.sweep import grid, listed
-from jaxvae.training import population, run_folder
+from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
-from jaxvae.training.run import Run, TrainingDiverged
+from jaxvae.training.run import TrainingDiverged, start
+from jaxvae.training.vae_task import VAETask
 from launch.train import train
 
 COLLECTIVES = re.compile(r"\b(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)")
@@ -46,7 +47,7 @@ sys.exit(train.train(config.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]
 
 
 def _start(experiment, workdir):
-    arguments = [json.dumps(config.to_dict(experiment)), str(workdir)]
+    arguments = [json.dumps(fields.to_dict(experiment)), str(workdir)]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -235,10 +236,10 @@ def test_sweep_continues_on_another_number_of_devices(tiny, swept, tmp_path, exe
 def test_program_of_a_run_on_several_devices_has_no_collective(tiny, tmp_path):
     sweep = grid({"train.seed": range(4)})
     experiment = dataclasses.replace(tiny, sweep=sweep, execution=config.Execution(devices=4))
-    run = Run(run_folder.groups(experiment, tmp_path)[0])
-    batches = population.place(next(run.batches()), run.mesh, jax.P(None, "data"))
-    running = population.place(run.running, run.mesh, population.MEMBERS)
-    program = run._advance.lower(run.state, run.hyperparams, running, run._train_feed.pool, batches).compile()
+    run = start(run_folder.groups(experiment, tmp_path)[0], VAETask)
+    batches = devices.place(next(run.batches()), run.mesh, jax.P(None, "data"))
+    running = devices.place(run.running, run.mesh, devices.MEMBERS)
+    program = run._advance.lower(run.state, run.hyperparams, running, run.task.train.pool, batches).compile()
     run.close()
     assert not COLLECTIVES.findall(program.as_text())
 

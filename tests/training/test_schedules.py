@@ -1,4 +1,4 @@
-"""Schedules against optax, against a literal replay of Grant's (2023) loop, and under tracing."""
+"""Schedules against optax, against a literal replay of the loop of Grant (2023), and under tracing."""
 
 import math
 
@@ -36,13 +36,13 @@ def test_downward_ramp_of_a_whole_cycle_equals_optax_cosine_decay():
     np.testing.assert_allclose(ours, optax.cosine_decay_schedule(0.7, 40)(steps), atol=1e-6)
 
 
-def test_seed_curve_equals_a_replay_of_its_training_loop():
+def test_curve_of_grant2023_equals_a_replay_of_its_training_loop():
     minimum, maximum, cycle, steps_per_epoch = 1e-4, 1e-3, 17, 3
     replay, beta = [], minimum
     for epoch in range(40):
         replay += [beta] * steps_per_epoch
         beta = minimum + 0.5 * (1 + math.cos(math.pi * (epoch % cycle) / cycle)) * (maximum - minimum)
-    ours = schedules.seed(
+    ours = schedules.grant2023(
         jnp.arange(len(replay)),
         minimum=minimum,
         maximum=maximum,
@@ -74,7 +74,7 @@ def test_every_argument_may_be_traced():
         )
         return (
             cyclical
-            + schedules.seed(step, minimum=low, maximum=high, cycle_length=length, steps_per_epoch=length)
+            + schedules.grant2023(step, minimum=low, maximum=high, cycle_length=length, steps_per_epoch=length)
             + schedules.linear(step, minimum=low, maximum=high, length=length)
             + schedules.constant(step, maximum=high)
             + schedules.warmup_cosine(step, peak=high, warmup_steps=low, steps=length)

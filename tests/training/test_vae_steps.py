@@ -10,9 +10,10 @@ import pytest
 
 from jaxvae.config import Beta, Experiment, Model, Objective, Train
 from jaxvae.data.input_pipeline import Examples
-from jaxvae.models.vae import VAE, draw, still
+from jaxvae.models.heads import effect_nll, settings_nll
+from jaxvae.models.vae import VAE, sample_randomness, still
 from jaxvae.training import losses, train_state, vae_steps
-from jaxvae.training.optimizer import hyperparams
+from jaxvae.training.hyperparams import hyperparams
 
 BINS, FRAMES = 16, 8
 MODEL = VAE(Model(latent_dim=8, content_dim=4), parameters=(3, 1))
@@ -46,7 +47,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def state():
-    create = functools.partial(train_state.create, model=MODEL, bins=BINS, frames=FRAMES)
+    create = functools.partial(vae_steps.create, model=MODEL, bins=BINS, frames=FRAMES)
     return quick_jit(create)(numbers())
 
 
@@ -94,12 +95,14 @@ def test_without_the_elbo_no_gradient_reaches_decoder_and_content(state, step, e
 @pytest.mark.parametrize("reading_noise", [0.0, 0.5])
 def test_heads_are_trained_with_a_share_of_the_noise(state, step, examples, reading_noise):
     metrics = step(state, numbers(reading_noise=reading_noise), examples)[1]
-    draws = draw(jax.random.fold_in(state.key, 0), 8, MODEL.config, OBJECTIVE.dry_share)
-    known, variables = draws.dry_known, {"params": state.params}
-    encode, read = (quick_jit(functools.partial(MODEL.apply, method=method)) for method in ("encode", "read"))
-    mean, logvar = encode(variables, examples.wet, examples.dry, known)
-    reading = read(variables, mean + reading_noise * jnp.exp(logvar / 2) * draws.noise)
-    nll = losses.effect_nll(reading, examples.effect).mean()
+    randomness = sample_randomness(jax.random.fold_in(state.key, 0), 8, MODEL.config, OBJECTIVE.dry_share)
+    known, variables = randomness.dry_known, {"params": state.params}
+    posterior_of, read = (
+        quick_jit(functools.partial(MODEL.apply, method=method)) for method in ("effect_posterior", "read")
+    )
+    mean, logvar = posterior_of(variables, examples.wet, examples.dry, known)
+    logits = read(variables, mean + reading_noise * jnp.exp(logvar / 2) * randomness.noise)
+    nll = effect_nll(logits["effect"], examples).mean()
     assert float(metrics["effect_nll"]) == pytest.approx(float(nll), rel=1e-4)
 
 
@@ -115,7 +118,7 @@ def test_loss_is_the_weighted_sum_of_its_terms(state, step, examples):
 def test_no_clip_or_every_clip_is_dry_aware_at_the_ends_of_the_share(state, step, examples, dry_share):
     taken, metrics = step(state, numbers(dry_share=dry_share), examples)
     known = jnp.full(8, dry_share)
-    posterior = quick_jit(functools.partial(MODEL.apply, method="encode"))(
+    posterior = quick_jit(functools.partial(MODEL.apply, method="effect_posterior"))(
         {"params": state.params}, examples.wet, examples.dry, known
     )
     kl = losses.kl_per_dimension(posterior).sum(axis=1).mean()
@@ -127,15 +130,15 @@ def test_no_clip_or_every_clip_is_dry_aware_at_the_ends_of_the_share(state, step
 @pytest.mark.parametrize("clips", [1, 4])
 @pytest.mark.parametrize("swap", [0.0, 1.0])
 def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(state, examples, swap, clips):
-    """The error of a step is that of the same draws, with swaps set by hand, of the clips that are reconstructed."""
+    """The error of a step is that of the clips it reconstructs with the same randomness, swaps set by hand."""
     objective = dataclasses.replace(OBJECTIVE, reconstructed_clips=clips)
     step = quick_jit(functools.partial(vae_steps.train_step, model=MODEL, objective=objective))
     metrics = step(state, numbers(swap=swap), examples)[1]
     key = jax.random.fold_in(state.key, 0)
-    draws = draw(key, 8, MODEL.config, OBJECTIVE.dry_share, 0.5, reconstructed_clips=clips)
-    own = draws.reconstructed
-    draws = draws._replace(effect_from=own ^ (2 * int(swap)), content_from=own ^ int(swap))
-    output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, draws)
+    randomness = sample_randomness(key, 8, MODEL.config, OBJECTIVE.dry_share, 0.5, reconstructed_clips=clips)
+    own = randomness.reconstructed
+    randomness = randomness._replace(effect_from=own ^ (2 * int(swap)), content_from=own ^ int(swap))
+    output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, randomness)
     assert output.reconstruction.shape == (2 * clips, BINS, FRAMES)
     target = examples.wet[(4 * np.arange(2)[:, None] + np.asarray(own)).reshape(-1)]
     error = losses.mean_squared(target, output.reconstruction).mean()
@@ -143,18 +146,15 @@ def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(st
 
 
 def test_evaluation_reads_blind_and_dry_aware(state, evaluate, examples):
-    draws = draw(jax.random.key(1), 8, MODEL.config)
-    figures = evaluate(state.weights, numbers(), examples, draws)
+    randomness = sample_randomness(jax.random.key(1), 8, MODEL.config)
+    figures = evaluate(state.weights, numbers(), examples, randomness)
     for mode, known in (("blind", 0.0), ("dry_aware", 1.0)):
-        draws = still(8, MODEL.config)._replace(dry_known=jnp.full(8, known))
-        output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, draws)
+        randomness = still(8, MODEL.config)._replace(dry_known=jnp.full(8, known))
+        output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, randomness)
         close = functools.partial(np.testing.assert_allclose, rtol=1e-4)
-        close(figures[f"{mode}/effect_nll"], losses.effect_nll(output.reading, examples.effect))
-        close(
-            figures[f"{mode}/settings_nll"],
-            losses.settings_nll(output.reading, examples.effect, jnp.asarray(examples.normalized)),
-        )
-        right = np.argmax(output.reading.effect, axis=1) == examples.effect
+        close(figures[f"{mode}/effect_nll"], effect_nll(output.logits["effect"], examples))
+        close(figures[f"{mode}/settings_nll"], settings_nll(output.logits["settings"], examples))
+        right = np.argmax(output.logits["effect"], axis=1) == examples.effect
         np.testing.assert_array_equal(figures[f"{mode}/accuracy"], right)
     assert all(len(values) == 8 for values in figures.values())
 
@@ -163,7 +163,7 @@ def test_evaluation_reads_blind_and_dry_aware(state, evaluate, examples):
 def test_evaluation_of_a_plain_network_is_blind_and_without_heads_reads_nothing(examples, parameters):
     model = VAE(Model(latent_dim=8, content_dim=0), parameters)
     weights = jax.eval_shape(
-        functools.partial(train_state.create, model=model, bins=BINS, frames=FRAMES), numbers()
+        functools.partial(vae_steps.create, model=model, bins=BINS, frames=FRAMES), numbers()
     ).weights
     evaluate = functools.partial(vae_steps.eval_step, model=model)
     figures = jax.eval_shape(evaluate, weights, numbers(), examples, still(8, model.config))
@@ -172,12 +172,13 @@ def test_evaluation_of_a_plain_network_is_blind_and_without_heads_reads_nothing(
 
 
 def test_training_learns_to_read_a_batch_blind_and_dry_aware(state, evaluate, examples):
-    steps = quick_jit(functools.partial(vae_steps.train_steps, model=MODEL, objective=OBJECTIVE))
+    step = functools.partial(vae_steps.train_step, model=MODEL, objective=OBJECTIVE)
+    steps = quick_jit(functools.partial(train_state.take_steps, step))
     repeated = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (40, *leaf.shape)), examples)
     trained, metrics = steps(state, numbers(), jnp.array(True), repeated)
     assert not trained.diverged and int(trained.step) == 40
-    draws = draw(jax.random.key(1), 8, MODEL.config)
-    before, after = (evaluate(weights.weights, numbers(), examples, draws) for weights in (state, trained))
+    randomness = sample_randomness(jax.random.key(1), 8, MODEL.config)
+    before, after = (evaluate(weights.weights, numbers(), examples, randomness) for weights in (state, trained))
     for mode in ("blind", "dry_aware"):
         assert after[f"{mode}/effect_nll"].mean() < 0.5 * before[f"{mode}/effect_nll"].mean()
         assert after[f"{mode}/settings_nll"].mean() < before[f"{mode}/settings_nll"].mean() - 1.0

@@ -1,18 +1,8 @@
-"""Backbones of a spectrogram VAE: each an encoder to features and its mirror image, a decoder.
+"""Layers that the networks share: to and from the latent vector, strided convolutions, dense layers over all axes.
 
 Conventions
-    spectrogram, reconstruction   (batch, bin, frame), normalised; any number of bins and frames
-    z                             (batch, latent)
-    inside                        (batch, bin, frame, channel), or as the module says
-Only the seed's backbone has batch statistics; with any other, what becomes of a clip does not depend on its
-neighbours. A size that a backbone does not divide is extended by repeating its last bin or frame, and the
-reconstruction is to be cut to the size asked for.
-
-Backbones
-    seed          Grant 2023's: four strided convolutions with BatchNorm, one wide dense layer
-    convolution   the same geometry, wider, with GroupNorm
-    patch         non-overlapping patches, in two levels, mixed by dense layers (after Tolstikhin et al. 2021)
-    filterbank    a learned filterbank on every frame, then dense layers over time and over filters in turn
+    Inside a network, arrays are (batch, bin, frame, channel), or as the layer says; spectrograms, outside, are
+    (batch, bin, frame), and latent vectors (batch, latent).
 """
 
 import math
@@ -22,9 +12,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, ArrayLike, Float, Key
-
-_SEED_CHANNELS = (8, 16, 32, 32)
-_CONVOLUTION_CHANNELS = (16, 32, 64, 64)
 
 
 def latent_major(
@@ -141,67 +128,9 @@ def extend(x: Float[Array, "batch bin frame"], bins: int, frames: int) -> Float[
     return jnp.pad(x, ((0, 0), (0, bins - x.shape[1]), (0, frames - x.shape[2])), mode="edge")
 
 
-def _halvings(size: int) -> int:
+def halvings(size: int) -> int:
     """Size after four halvings of the next size that is 16 m + 1."""
     return math.ceil((size - 1) / 16) + 1
-
-
-class SeedEncoder(nn.Module):
-    """Spectrogram to features: convolution, ReLU, BatchNorm, four times; flattened."""
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"], train: bool) -> Float[Array, "batch feature"]:
-        bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
-        x = extend(spectrogram, bins, frames)[..., None]
-        for channels in _SEED_CHANNELS:
-            x = nn.relu(Convolution(channels)(x))
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
-        return x.reshape(x.shape[0], -1)
-
-
-class SeedDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int, train: bool
-    ) -> Float[Array, "batch _ _"]:
-        shape = (_halvings(bins), _halvings(frames), _SEED_CHANNELS[-1])
-        x = nn.relu(FromLatent(math.prod(shape), name="from_latent")(z, latent_dim)).reshape(-1, *shape)
-        for channels in _SEED_CHANNELS[-2::-1]:
-            x = nn.relu(TransposedConvolution(channels)(x))
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
-        return TransposedConvolution(1)(x)[..., 0]
-
-
-class ConvolutionEncoder(nn.Module):
-    """Spectrogram to features: convolution, GroupNorm, GELU, four times; flattened."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
-        bins, frames = (16 * _halvings(size) - 15 for size in spectrogram.shape[1:])
-        x = extend(spectrogram, bins, frames)[..., None]
-        for channels in _CONVOLUTION_CHANNELS:
-            x = nn.gelu(nn.GroupNorm(num_groups=1)(Convolution(channels * self.width)(x)))
-        return x.reshape(x.shape[0], -1)
-
-
-class ConvolutionDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
-    ) -> Float[Array, "batch _ _"]:
-        shape = (_halvings(bins), _halvings(frames), _CONVOLUTION_CHANNELS[-1] * self.width)
-        x = nn.gelu(FromLatent(math.prod(shape), name="from_latent")(z, latent_dim)).reshape(-1, *shape)
-        for channels in _CONVOLUTION_CHANNELS[-2::-1]:
-            x = nn.gelu(nn.GroupNorm(num_groups=1)(TransposedConvolution(channels * self.width)(x)))
-        return TransposedConvolution(1)(x)[..., 0]
 
 
 # Dense layers only.
@@ -236,79 +165,8 @@ def patches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) 
     return x.reshape(batch, height // bins, width // frames, bins * frames * channels)
 
 
-def _unpatches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
+def unpatches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int) -> Float[Array, "batch _ _ _"]:
     """The inverse of `patches`."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, bins, frames, channels // (bins * frames)).swapaxes(2, 3)
     return x.reshape(batch, height * bins, width * frames, channels // (bins * frames))
-
-
-class PatchEncoder(nn.Module):
-    """Spectrogram to features: patches of 8 x 4 pixels, then of 2 x 2 of those, mixed over all of them."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
-        rows, columns = math.ceil(spectrogram.shape[1] / 16), math.ceil(spectrogram.shape[2] / 8)
-        x = patches(extend(spectrogram, 16 * rows, 8 * columns)[..., None], 8, 4)
-        x = Residual(64 * self.width)(nn.Dense(64 * self.width)(x))
-        x = nn.Dense(128 * self.width)(patches(nn.RMSNorm(use_scale=False)(x), 2, 2))
-        x = Mixer(128 * self.width)(x.reshape(-1, rows * columns, 128 * self.width))
-        x = nn.Dense(32 * self.width)(nn.RMSNorm(use_scale=False)(x))
-        return x.reshape(-1, rows * columns * 32 * self.width)
-
-
-class PatchDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
-    ) -> Float[Array, "batch _ _"]:
-        rows, columns = math.ceil(bins / 16), math.ceil(frames / 8)
-        x = FromLatent(rows * columns * 32 * self.width, name="from_latent")(z, latent_dim).reshape(
-            -1, rows * columns, 32 * self.width
-        )
-        x = Mixer(128 * self.width)(nn.Dense(128 * self.width)(x))
-        x = nn.Dense(4 * 64 * self.width)(nn.RMSNorm(use_scale=False)(x)).reshape(
-            -1, rows, columns, 4 * 64 * self.width
-        )
-        x = Residual(64 * self.width)(_unpatches(x, 2, 2))
-        return _unpatches(nn.Dense(32)(nn.RMSNorm(use_scale=False)(x)), 8, 4)[..., 0]
-
-
-class FilterbankEncoder(nn.Module):
-    """Spectrogram to features: filters on every frame, mixed over time and over filters, then fewer of both."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, spectrogram: Float[Array, "batch bin frame"]) -> Float[Array, "batch feature"]:
-        x = nn.Dense(128 * self.width)(spectrogram.swapaxes(1, 2))
-        for _ in range(2):
-            x = Mixer(128 * self.width)(x)
-        x = nn.Dense(64 * self.width)(nn.RMSNorm(use_scale=False)(x)).swapaxes(1, 2)
-        x = nn.Dense(32 * self.width)(x)
-        return x.reshape(x.shape[0], -1)
-
-
-class FilterbankDecoder(nn.Module):
-    """Latent vector to spectrogram: the mirror image of the encoder."""
-
-    width: int
-
-    @nn.compact
-    def __call__(
-        self, z: Float[Array, "batch latent"], latent_dim: ArrayLike, bins: int, frames: int
-    ) -> Float[Array, "batch _ _"]:
-        x = FromLatent(64 * self.width * 32 * self.width, name="from_latent")(z, latent_dim).reshape(
-            -1, 64 * self.width, 32 * self.width
-        )
-        x = nn.Dense(frames)(x).swapaxes(1, 2)
-        x = nn.Dense(128 * self.width)(x)
-        for _ in range(2):
-            x = Mixer(128 * self.width)(x)
-        return nn.Dense(bins)(nn.RMSNorm(use_scale=False)(x)).swapaxes(1, 2)

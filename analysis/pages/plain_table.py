@@ -1,0 +1,25 @@
+"""Tables of cells, line by line with the headings first, as text, Markdown and CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def text(lines: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, to the right as numbers are."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    head, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|" + "---|" * len(lines[0]), *rest])
+
+
+def as_csv(lines: Iterable[Iterable[Any]]) -> str:
+    """A CSV file with every digit; None is an empty cell."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()

@@ -1,0 +1,107 @@
+"""The loop trains a task of which it knows nothing: it learns, survives a kill, sweeps, and is loaded as what it is."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxvae import fields, inference
+from jaxvae.sweep import grid
+from jaxvae.training import loop, run_folder, task
+from jaxvae.training.checkpoints import CheckpointError, Checkpoints
+from jaxvae.training.hyperparams import hyperparams
+from jaxvae.training.run import TrainingDiverged
+from jaxvae.training.vae_task import VAETask
+from tests.training.regressor import Line, Regressor
+
+
+def weights(workdir, step=None):
+    """All arrays of the newest checkpoint, or of a given one, by the shapes of a fresh state."""
+    experiment = next(iter(run_folder.read(workdir).values())).experiment
+    members = len(run_folder.read(workdir))
+    one = jax.eval_shape(Regressor(experiment).create, hyperparams(experiment))
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), one)
+    folder = workdir if (workdir / "checkpoints").exists() else workdir / "group_0"
+    with contextlib.closing(Checkpoints(folder / "checkpoints", keep=2)) as checkpoints:
+        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        latest = checkpoints.latest_step() if step is None else step
+        restored = checkpoints.restore(latest, {"state": like, "best": like.weights}, device)
+    return restored["state"].replace(key=jax.random.key_data(restored["state"].key)), restored["best"]
+
+
+def test_a_line_is_learned_far_better_than_its_mean(tmp_path, capsys):
+    assert loop.train(Line(), tmp_path, Regressor) == 0
+    (member,) = run_folder.read(tmp_path).values()
+    assert member.experiment == Line() and member.step == 60
+    assert member.best < 0.1 * 1.5  # the mean of the line is 1.5 away on average
+    assert "line finished at step 60; validation was best at step" in capsys.readouterr().out
+
+
+def test_killed_run_ends_with_bitwise_the_same_arrays(tmp_path):
+    assert loop.train(Line(), tmp_path / "whole", Regressor) == 0
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "tests.training.regressor", json.dumps(fields.to_dict(Line())), str(killed)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("checkpoints/[0-9]*[0-9]")):
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert time.monotonic() < deadline, "no checkpoint within 120 s"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    (member,) = run_folder.read(killed).values()
+    assert member.step < 60, "the kill came after the end: nothing was tested"
+    assert loop.train(Line(), killed, Regressor) == 0
+    jax.tree.map(np.testing.assert_array_equal, weights(killed), weights(tmp_path / "whole"))
+
+
+def test_members_of_a_sweep_are_what_they_are_alone_and_one_that_diverges_stays_alone(tmp_path, capsys):
+    sweep = grid({"slope": (-2.0, 3.0), "train.learning_rate": (0.3, 1e30)})
+    assert loop.train(dataclasses.replace(Line(), sweep=sweep), tmp_path / "sweep", Regressor) == 0
+    members = run_folder.read(tmp_path / "sweep")
+    assert [member.diverged for member in members.values()] == [False, True, False, True]
+    assert loop.train(dataclasses.replace(Line(), slope=-2.0), tmp_path / "alone", Regressor) == 0
+    (together, _), (alone, _) = weights(tmp_path / "sweep"), weights(tmp_path / "alone")
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(lambda many, one: close(many[0], one[0]), together.params, alone.params)
+    with pytest.raises(TrainingDiverged, match="not finite"):
+        wild = dataclasses.replace(Line(), train=dataclasses.replace(Line().train, learning_rate=1e30))
+        loop.train(wild, tmp_path / "wild", Regressor)
+
+
+def test_what_is_loaded_is_what_the_record_says(tmp_path, monkeypatch):
+    loop.train(Line(), tmp_path, Regressor)
+    with pytest.raises(CheckpointError, match="holds a run of task 'regressor', which cannot be loaded"):
+        inference.load(tmp_path)
+
+    def line(stored):
+        one = jax.eval_shape(Regressor(stored.experiment).create, hyperparams(stored.experiment))
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), one)
+        return functools.partial(nn.Dense(1).apply, stored.restore(like).variables)
+
+    monkeypatch.setitem(inference.LOADERS, "regressor", line)
+    predict = inference.load(tmp_path)
+    np.testing.assert_allclose(predict(np.array([[0.0], [1.0]], np.float32)), [[1.0], [4.0]], atol=0.3)
+
+
+def test_folder_of_another_task_is_refused(tmp_path, trained, tiny):
+    loop.train(Line(), tmp_path, Regressor)
+    with pytest.raises(CheckpointError, match="holds a run of task 'regressor', not 'vae'; use another --workdir"):
+        loop.train(tiny, tmp_path, VAETask)
+    with pytest.raises(CheckpointError, match="holds a run of task 'vae', not 'regressor'"):
+        loop.train(Line(), trained, Regressor)
+
+
+def test_task_that_is_not_known_is_named_with_those_that_are():
+    with pytest.raises(CheckpointError, match=r"of a task named 'matcher'; known are vae, regressor"):
+        task.kind_of({"task": "matcher"})
+    assert task.kind_of({}) is VAETask  # of records from before tasks had names
