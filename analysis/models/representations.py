@@ -194,7 +194,7 @@ def read(
 
 def answers(
     flat: Float[np.ndarray, "clip number"], parameters: Sequence[int]
-) -> tuple[Float[np.ndarray, "clip effect"], list[Float[np.ndarray, "clip parameter bin"]]]:
+) -> tuple[Float[np.ndarray, "clip effect"], list[Float[np.ndarray, "clip _ bin"]]]:
     """What `read` joined, of effects of so many parameters: probabilities of effects, and of settings by effect."""
     flat = np.maximum(flat, _LEAST)
     effect, rest = flat[:, : len(parameters)], flat[:, len(parameters) :]

@@ -50,7 +50,7 @@ def titles(unit: str) -> dict[str, str]:
     }
 
 
-def log_scale(values: Sequence[float]) -> bool:
+def log_scale(values: Sequence[int | float]) -> bool:
     """Whether a logarithmic axis shows values better: positive ones over about a decade, as 32, 64, 128, 256."""
     return min(values) > 0 and max(values) >= _DECADE * min(values)
 

@@ -78,7 +78,9 @@ class Renders:
         """Content latents of a model that has them."""
         return self.features.get(f"{name}, content")
 
-    def reading(self, name: str) -> tuple[Float[np.ndarray, "clip effect"], list[np.ndarray]] | None:
+    def reading(
+        self, name: str
+    ) -> tuple[Float[np.ndarray, "clip effect"], list[Float[np.ndarray, "clip _ bin"]]] | None:
         """Probabilities of effects and of settings (clip, parameter, bin), effect by effect, of a model with heads."""
         flat = self.features.get(f"{name}, read")
         counts = tuple(len(kind.parameters) for kind in self.plan.effects)

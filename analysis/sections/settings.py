@@ -72,7 +72,7 @@ def _of_regressions(parameters: Sequence[probes.Regression]) -> Recovered:
     )
 
 
-def head(settings: Sequence[Float[np.ndarray, "clip parameter bin"]], held: Labelled) -> dict[int, Recovered]:
+def head(settings: Sequence[Float[np.ndarray, "clip _ bin"]], held: Labelled) -> dict[int, Recovered]:
     """What the expectation of the network's own heads reads; `settings` are their probabilities, effect by effect."""
     recovered = {}
     for index in np.unique(held.effect).tolist():
@@ -124,7 +124,7 @@ def of_recovered(
 
 
 def calibrated(
-    settings: Sequence[Float[np.ndarray, "clip parameter bin"]], held: Labelled, kinds: Sequence[Effect]
+    settings: Sequence[Float[np.ndarray, "clip _ bin"]], held: Labelled, kinds: Sequence[Effect]
 ) -> list[Score]:
     """Coverage of central intervals and negative log-likelihood of the heads, of each parameter and of all.
 

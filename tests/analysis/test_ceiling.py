@@ -187,10 +187,13 @@ def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
     kinds = [effects.get(name) for name in tiny.data.effects]
     known = test.normalized[:, 0]
 
-    class Knowing:
+    class Knowing(inference.Encoder):
         """Reads the first setting of every effect to a twentieth, and nothing of the others."""
 
-        effects, experiment = tiny.data.effects, tiny
+        experiment = tiny
+
+        def __init__(self):
+            """It needs no weights."""
 
         def read(self, wet, rate, dry):
             assert wet.shape == dry.shape

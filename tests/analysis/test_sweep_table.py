@@ -235,7 +235,7 @@ def test_members_are_told_apart_by_colours_that_a_legend_or_a_scale_explains(val
     assert len({tuple(colour) for colour in colours}) == len(values)
     if sweeps.numeric(values):  # from dark to light, which colour-blind readers see
         assert (np.diff([colour @ [0.2126, 0.7152, 0.0722] for colour in colours]) > 0).all()
-    with style.new_grid(1, 1, 3, 3) as (drawing, axes):
+    with style.new_grid(1, 1, 3.0, 3.0) as (drawing, axes):
         key.explain(drawing, axes)
     if len(values) > 8:
         assert drawing.axes[1].get_ylabel() == "field"

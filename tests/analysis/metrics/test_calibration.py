@@ -76,4 +76,4 @@ def test_what_is_no_distribution_or_no_setting_is_refused():
     with pytest.raises(ValueError, match=r"not in \[0, 1\]"):
         calibration.cumulative(UNIFORM[:3], np.array([0.5, np.nan, 0.5]))
     with pytest.raises(ValueError, match="level is 90"):
-        calibration.coverage(UNIFORM[:3], truth, 90)
+        calibration.coverage(UNIFORM[:3], truth, 90.0)
