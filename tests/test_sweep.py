@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxvae import config, config_file, fields
+from jaxvae import config, config_file, fields, sweep
 from jaxvae.config import Experiment
 from jaxvae.sweep import draws, grid, listed
 from jaxvae.training import run_folder
