@@ -80,7 +80,7 @@ def points(measured: board.Board, values: Mapping[str, Mapping[str, object]]) ->
     return made
 
 
-def draw(made: Sequence[Point], x: str, colour: str) -> Figure:
+def plot(made: Sequence[Point], x: str, colour: str) -> Figure:
     """Every panel, blind above and dry-aware below, against the field `x`, a colour for each value of another.
 
     Raises:
@@ -158,7 +158,7 @@ def main(options: Options) -> list[Path]:
     fields = (options.x, options.colour, members.SEED)
     values = {name: members.values(encoder.experiment, fields) for name, encoder in encoders.items()}
     made = points(measured, values)
-    drawing = draw(made, options.x, options.colour)
+    drawing = plot(made, options.x, options.colour)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["representation", "hears", *fields, "figure", "value"])
