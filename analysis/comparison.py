@@ -117,8 +117,7 @@ def main(options: Options) -> list[Path]:
     if options.out.is_file():
         above, line, _ = options.out.read_text().partition("\n---\n")
         above = above + line + "\n" if line else ""
-    with atomic_file.write(options.out) as file:
-        file.write((above + tables).encode())
+    atomic_file.write_text(options.out, above + tables)
     return [options.out]
 
 

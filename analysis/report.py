@@ -236,8 +236,7 @@ def main(options: Options) -> list[Path]:
     beside = out.with_name(f"{out.stem}_figures.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, text in ((beside, json.dumps(measured.figures() | {"maps": maps}, indent=1)), (out, page)):
-        with atomic_file.write(path) as file:
-            file.write(text.encode())
+        atomic_file.write_text(path, text)
     print(table.text(advantages(measured)))
     return [out, beside]
 

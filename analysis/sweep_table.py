@@ -302,8 +302,7 @@ def main(options: Options) -> list[Path]:
         folder / "sweep_table.html": page,
     }
     for path, content in contents.items():
-        with atomic_file.write(path) as file:
-            file.write(content.encode())
+        atomic_file.write_text(path, content)
     return list(contents)
 
 
