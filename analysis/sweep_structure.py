@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.models import members, representations
+from analysis.models import members, replicates, representations
 from analysis.pages import plain_table
 from analysis.pictures import style
 from analysis.pictures.sweeps import Key, log_scale
 from analysis.renders.material import Sizes
-from analysis.sections import FIGURES, board, replicates
+from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries
 from jaxvae import atomic_file, command_line
 from jaxvae.data import dataset
