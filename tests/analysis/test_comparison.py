@@ -11,9 +11,10 @@ from sklearn.decomposition import PCA
 
 from analysis import comparison, sweep_structure
 from analysis.metrics import layout
+from analysis.models import replicates
 from analysis.pages.scoreboard import summary
 from analysis.renders.material import Sizes
-from analysis.sections import FIGURES, board, replicates
+from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries, number
 from jaxvae import config_file, inference, sweep
 from jaxvae.data import dataset
