@@ -339,8 +339,7 @@ def _load(path: Path, of: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _save(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_file.write(path) as file:
-        file.write(json.dumps(content, indent=1).encode())
+    atomic_file.write_text(path, json.dumps(content, indent=1))
 
 
 def table(figures: Mapping[str, Any]) -> list[str]:

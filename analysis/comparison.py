@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis.models import members, representations
+from analysis.models import members, replicates, representations
 from analysis.pages.scoreboard import summary
 from analysis.renders.material import Sizes
-from analysis.sections import FIGURES, board, replicates
+from analysis.sections import FIGURES, board
 from analysis.sections.board import Board
 from analysis.sections.outline import Key
 from analysis.sections.score import read_ceiling
@@ -117,8 +117,7 @@ def main(options: Options) -> list[Path]:
     if options.out.is_file():
         above, line, _ = options.out.read_text().partition("\n---\n")
         above = above + line + "\n" if line else ""
-    with atomic_file.write(options.out) as file:
-        file.write((above + tables).encode())
+    atomic_file.write_text(options.out, above + tables)
     return [options.out]
 
 

@@ -41,10 +41,10 @@ def main(options: Options) -> list[Path]:
         options.run, options.members, options.effect, options.clip, steps=options.steps, seed=options.seed
     )
     print(f"dry clip {clip} of the test split")
-    drawings = {options.out: effect_paths.draw_joint(maps)}
+    drawings = {options.out: effect_paths.plot_joint(maps)}
     if len(maps) == 1:
         beside = options.out.with_name(f"{options.out.stem}_joint{options.out.suffix}")
-        drawings = {options.out: effect_paths.draw_separate(*maps.values()), beside: drawings[options.out]}
+        drawings = {options.out: effect_paths.plot_separate(*maps.values()), beside: drawings[options.out]}
     for path, drawing in drawings.items():
         style.save(drawing, path)
     return list(drawings)

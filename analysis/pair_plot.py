@@ -44,7 +44,7 @@ def main(options: Options) -> list[Path]:
         options.settings,
         seed=options.seed,
     )
-    style.save(effect_pairs.draw(*maps.values()), options.out)
+    style.save(effect_pairs.plot(*maps.values()), options.out)
     print(f"dry clip {clip} of the test split")
     return [options.out]
 

@@ -116,7 +116,7 @@ def _examples(
     if unit == "dB":
         shown = {name: values * std + mean for name, values in shown.items()}
     names = [style.short_name(kind.name) for kind in kinds]
-    drawn = curves.draw_reconstructions(shown, names, experiment, "dBFS" if unit == "dB" else unit)
+    drawn = curves.plot_reconstructions(shown, names, experiment, "dBFS" if unit == "dB" else unit)
     decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, encoder.statistics)
     sounds = []
     for index, kind in enumerate(kinds):
@@ -151,12 +151,12 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
         picture(
             "Training",
             "From the TensorBoard logs. The validation figures hold no β.",
-            curves.draw_training(curves.read_scalars(chosen.logs), experiment),
+            curves.plot_training(curves.read_scalars(chosen.logs), experiment),
         ),
         picture(
             "KL divergence",
             "Averaged over test clips.",
-            curves.draw_kl(kl, active),
+            curves.plot_kl(kl, active),
         ),
     ]
     components, held = measured.components, measured.held
@@ -178,7 +178,7 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
             )
             for name in mapped
         }
-        drawn, scores = umap.draw(panels, encoder.effects[:count], seed)
+        drawn, scores = umap.plot(panels, encoder.effects[:count], seed)
         maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
         caption = (
             "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
@@ -189,12 +189,12 @@ def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> 
     for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
         name = drawn.effect.name
         grey = "Grey: the same clip at random settings."
-        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.draw_separate(drawn)))
+        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.plot_separate(drawn)))
         if len(drawn.effect.parameters) > 1:
-            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.draw_joint({name: drawn})))
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.plot_joint({name: drawn})))
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
-            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.draw(drawn)))
+            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.plot(drawn)))
     page = templates.get("report.html").render(
         experiment=experiment,
         data=data,
@@ -236,8 +236,7 @@ def main(options: Options) -> list[Path]:
     beside = out.with_name(f"{out.stem}_figures.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, text in ((beside, json.dumps(measured.figures() | {"maps": maps}, indent=1)), (out, page)):
-        with atomic_file.write(path) as file:
-            file.write(text.encode())
+        atomic_file.write_text(path, text)
     print(table.text(advantages(measured)))
     return [out, beside]
 

@@ -147,8 +147,7 @@ def main(options: Options) -> list[Path]:
         options.out / "scoreboard.html": page(measured, report),
     }
     for path, content in contents.items():
-        with atomic_file.write(path) as file:
-            file.write(content.encode())
+        atomic_file.write_text(path, content)
     return list(contents)
 
 

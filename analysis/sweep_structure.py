@@ -6,9 +6,7 @@ Every member is measured as on the scoreboard, on the same unseen recordings, be
 member, a line joins means over seeds, a colour is a beta. Writes the picture and, beside it, its figures as CSV.
 """
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,11 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.models import members, representations
+from analysis.models import members, replicates, representations
+from analysis.pages import plain_table
 from analysis.pictures import style
 from analysis.pictures.sweeps import Key, log_scale
 from analysis.renders.material import Sizes
-from analysis.sections import FIGURES, board, replicates
+from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries
 from jaxvae import atomic_file, command_line
 from jaxvae.data import dataset
@@ -80,7 +79,7 @@ def points(measured: board.Board, values: Mapping[str, Mapping[str, object]]) ->
     return made
 
 
-def draw(made: Sequence[Point], x: str, colour: str) -> Figure:
+def plot(made: Sequence[Point], x: str, colour: str) -> Figure:
     """Every panel, blind above and dry-aware below, against the field `x`, a colour for each value of another.
 
     Raises:
@@ -158,17 +157,14 @@ def main(options: Options) -> list[Path]:
     fields = (options.x, options.colour, members.SEED)
     values = {name: members.values(encoder.experiment, fields) for name, encoder in encoders.items()}
     made = points(measured, values)
-    drawing = draw(made, options.x, options.colour)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["representation", "hears", *fields, "figure", "value"])
-    writer.writerows(
+    drawing = plot(made, options.x, options.colour)
+    lines = [
         [point.representation, point.hears, *(point.values.get(path, "") for path in fields), point.panel, point.value]
         for point in made
-    )
+    ]
     style.save(drawing, options.out)
-    with atomic_file.write(options.out.with_suffix(".csv")) as target:
-        target.write(file.getvalue().encode())
+    table = plain_table.as_csv([["representation", "hears", *fields, "figure", "value"], *lines])
+    atomic_file.write_text(options.out.with_suffix(".csv"), table)
     rings = [point for point in made if point.values and point.panel == PANELS[-1].title]
     found = [point.representation for point in rings if point.value > 0]
     print(f"{len(found)} of {len(rings)} representations have a ring{': ' + ', '.join(found) if found else ''}")

@@ -80,17 +80,17 @@ def _at_best(scalars: Scalars, member: Member) -> dict[str, float]:
 
 def status(member: Member, scalars: Scalars) -> str:
     """How far a member has come, as its checkpoint and its logs say; logs count in steps of `train.log_every`."""
-    settings = member.experiment.train
+    train = member.experiment.train
     step = max((int(points[-1, 0]) for points in scalars.values()), default=0)
     validated = scalars.get("val/negative_elbo", np.empty((0, 2)))
     stale = np.sum(validated[:, 0] > member.best_step)
     if member.diverged:
         return f"diverged at step {member.step}"
-    if step >= settings.steps:
+    if step >= train.steps:
         return "finished"
-    if 0 < settings.patience <= stale:
+    if 0 < train.patience <= stale:
         return f"stopped by patience at step {step}"
-    return f"step {step} of {settings.steps}"
+    return f"step {step} of {train.steps}"
 
 
 def measure(
@@ -280,7 +280,7 @@ def main(options: Options) -> list[Path]:
     for table in ([list(headings.values()), *lines], seeds):
         if table:
             print(plain_table.text(table), end="\n\n")
-    pictures = sweeps.draw_all(rows, reference, scalars, unit)
+    pictures = sweeps.plot_all(rows, reference, scalars, unit)
     page = templates.get("sweep_table.html").render(
         name=options.run.resolve().name,
         verdicts=verdicts(rows, unit),
@@ -302,8 +302,7 @@ def main(options: Options) -> list[Path]:
         folder / "sweep_table.html": page,
     }
     for path, content in contents.items():
-        with atomic_file.write(path) as file:
-            file.write(content.encode())
+        atomic_file.write_text(path, content)
     return list(contents)
 
 

@@ -36,6 +36,13 @@ def write(path: Path, needed: int | None = None) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8. Raises OSError as `write`."""
+    content = text.encode()
+    with write(path, len(content)) as file:
+        file.write(content)
+
+
 def remove_abandoned(folder: Path) -> None:
     """Delete what a killed process left half-written in a folder more than an hour ago."""
     for path in folder.glob(f"*{_SUFFIX}"):

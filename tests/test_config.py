@@ -19,6 +19,15 @@ def test_json_round_trip_keeps_everything():
     assert restored == experiment and hash(restored) == hash(experiment)
 
 
+def test_record_of_an_older_version_has_the_names_of_today():
+    values = fields.to_dict(Experiment("seed", model=Model(backbone="grant2023"), data=Data(audio=("seed",))))
+    values["model"]["backbone"] = "seed"
+    values["objective"]["beta"]["schedule"] = "seed"
+    restored = config.from_dict(values)
+    assert (restored.model.backbone, restored.objective.beta.schedule) == ("grant2023", "grant2023")
+    assert (restored.name, restored.data.audio) == ("seed", ("seed",))  # a name and a folder are what they are
+
+
 def test_differences_name_each_changed_field_once():
     first = Experiment("x")
     second = dataclasses.replace(first, model=Model(latent_dim=32), train=Train(seed=4))

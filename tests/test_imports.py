@@ -25,11 +25,11 @@ ORDER = """
     jaxvae: inference command_line __init__
     launch: hosts
     analysis.metrics: bootstrap audibility calibration paths probes layout reconstruction retrieval
-    analysis.models: baselines representations members
+    analysis.models: baselines representations members replicates
     analysis.renders: plan chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
     analysis.pages: templates plain_table
-    analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board replicates
+    analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
     analysis.pages: scoreboard
     analysis.benchmark: torch_seed
 """

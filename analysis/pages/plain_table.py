@@ -2,14 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
-def text(lines: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, to the right as numbers are."""
+def text(lines: Sequence[Sequence[str]], justify: Callable[[str, int], str] = str.rjust) -> str:
+    """Columns of equal width, to the right as numbers are, or to the left by `str.ljust`."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    rows = (map(justify, line, widths) for line in lines)
+    return "\n".join("  ".join(row).rstrip() for row in rows)
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:

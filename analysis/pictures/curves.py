@@ -32,7 +32,7 @@ def read_scalars(run: Path) -> dict[str, Float[np.ndarray, "point 2"]]:
     }
 
 
-def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: Experiment) -> Figure:
+def plot_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: Experiment) -> Figure:
     """Curves of the loss and its terms over the steps, training and validation in one panel.
 
     Raises:
@@ -74,7 +74,7 @@ def draw_training(scalars: dict[str, Float[np.ndarray, "point 2"]], experiment: 
     return drawing
 
 
-def draw_kl(kl: Float[np.ndarray, " latent"], active: int) -> Figure:
+def plot_kl(kl: Float[np.ndarray, " latent"], active: int) -> Figure:
     """KL divergence of each latent dimension, sorted."""
     with style.new(7.4, 2.1) as drawing:
         axes = drawing.subplots()
@@ -84,7 +84,7 @@ def draw_kl(kl: Float[np.ndarray, " latent"], active: int) -> Figure:
     return drawing
 
 
-def draw_reconstructions(
+def plot_reconstructions(
     columns: dict[str, Float[np.ndarray, "clip bin frame"]],
     names: Sequence[str],
     experiment: Experiment,

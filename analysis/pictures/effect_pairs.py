@@ -30,7 +30,7 @@ def r2_from_map(drawn: EffectMap, seed: int = 0) -> Float[np.ndarray, " paramete
     return 1 - error / normalized.var(axis=0)
 
 
-def draw(drawn: EffectMap) -> Figure:
+def plot(drawn: EffectMap) -> Figure:
     """The pair grid, the coloured map, and R² of each parameter from the map and from the latent space.
 
     Raises:

@@ -17,7 +17,7 @@ from jaxvae import effects
 _COLUMNS = 3
 
 
-def draw_separate(drawn: EffectMap) -> Figure:
+def plot_separate(drawn: EffectMap) -> Figure:
     """A panel for each parameter: its path over the grey cloud, coloured by setting in physical units."""
     parameters = drawn.effect.parameters
     width = 4.6 if len(parameters) == 1 else 2.5
@@ -51,7 +51,7 @@ def draw_separate(drawn: EffectMap) -> Figure:
     return drawing
 
 
-def draw_joint(maps: Mapping[str, EffectMap]) -> Figure:
+def plot_joint(maps: Mapping[str, EffectMap]) -> Figure:
     """All parameters' paths of one effect over the grey cloud, a panel for each model; points grow with the setting."""
     effect = next(iter(maps.values())).effect
     columns = min(4, len(maps))
@@ -59,7 +59,7 @@ def draw_joint(maps: Mapping[str, EffectMap]) -> Figure:
         for axes, (title, drawn) in zip(grid, maps.items(), strict=True):
             _draw_cloud(axes, drawn)
             for index, parameter in enumerate(effect.parameters):
-                _draw_path(axes, drawn.position[drawn.path(index)], index, parameter)
+                _plot_path(axes, drawn.position[drawn.path(index)], index, parameter)
             style.plain_map(axes)
             if len(maps) > 1:
                 axes.set_title(textwrap.fill(title, 44))
@@ -74,7 +74,7 @@ def draw_joint(maps: Mapping[str, EffectMap]) -> Figure:
     return drawing
 
 
-def _draw_path(axes: Axes, place: Float[np.ndarray, "setting 2"], index: int, parameter: effects.Parameter) -> None:
+def _plot_path(axes: Axes, place: Float[np.ndarray, "setting 2"], index: int, parameter: effects.Parameter) -> None:
     look = style.effect_style(index)
     axes.plot(*place.T, color=look["color"], linewidth=1.0, zorder=2)
     axes.scatter(

@@ -104,7 +104,7 @@ def key_of(rows: Sequence[Row]) -> tuple[Key, list[Value]]:
     return Key("" if path is None else members.short_name(path), values), values
 
 
-def draw_curves(rows: Sequence[Row], scalars: Mapping[str, Mapping[str, Float[np.ndarray, "point 2"]]]) -> Figure:
+def plot_curves(rows: Sequence[Row], scalars: Mapping[str, Mapping[str, Float[np.ndarray, "point 2"]]]) -> Figure:
     """Validation over the steps, a line for each member; a cross is where one diverged."""
     panels = {
         "val/negative_elbo": "−ELBO (nats a clip)",
@@ -149,7 +149,7 @@ def pareto_front(error: Float[np.ndarray, " point"], score: Float[np.ndarray, " 
     return ~(no_worse & better).any(axis=1)
 
 
-def draw_pareto(rows: Sequence[Row], reference: Sequence[Row], unit: str) -> Figure:
+def plot_pareto(rows: Sequence[Row], reference: Sequence[Row], unit: str) -> Figure:
     """Structure against the error of reconstruction, members of the front joined and numbered."""
     key, values = key_of(rows)
     known = [(row, value) for row, value in zip(rows, values, strict=True) if "rms_error" in row.figures]
@@ -184,7 +184,7 @@ def _reference_lines(reference: Sequence[Row]) -> list[tuple[Row, Line2D]]:
     ]
 
 
-def draw_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit: str) -> Figure:
+def plot_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit: str) -> Figure:
     """Every figure against one swept field: a point for each member, and lines through the means over seeds.
 
     There is a line for each combination of the other swept fields in which this one takes several values.
@@ -226,7 +226,7 @@ def draw_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit
     return drawing
 
 
-def draw_all(
+def plot_all(
     rows: Sequence[Row],
     reference: Sequence[Row],
     scalars: Mapping[str, Mapping[str, Float[np.ndarray, "point 2"]]],
@@ -239,14 +239,14 @@ def draw_all(
         values = [row.values[path] for row in known]
         if path != members.SEED and numeric(values) and len(set(values)) > 1:
             caption = "A point for each member; lines join means over seeds." + _about(reference)
-            pictures.append((members.short_name(path), caption, draw_ablation(rows, reference, path, unit)))
+            pictures.append((members.short_name(path), caption, plot_ablation(rows, reference, path, unit)))
     if any("rms_error" in row.figures for row in rows):
         caption = "To the upper left is better. No other member beats one of the front (ringed, with its number) in "
         caption += "one figure without losing in the other." + _about(reference)
-        pictures.append(("Reconstruction against structure", caption, draw_pareto(rows, reference, unit)))
+        pictures.append(("Reconstruction against structure", caption, plot_pareto(rows, reference, unit)))
     if any("val/negative_elbo" in points for points in scalars.values()):
         caption = "Of the validation set. The −ELBO's axis leaves out the first steps; a cross is a divergence."
-        pictures.append(("Training", caption, draw_curves(rows, scalars)))
+        pictures.append(("Training", caption, plot_curves(rows, scalars)))
     return pictures
 
 

@@ -14,7 +14,7 @@ _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
 _MOST_COLUMNS = 4
 
 
-def draw(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
+def plot(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
     """One map for each representation of the same clips, side by side, and the figures of each."""
     scores = {}
     with style.new_grid(len(panels), _COLUMNS.get(len(panels), _MOST_COLUMNS), 3.6, 3.7, margin=0.5) as (

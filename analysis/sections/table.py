@@ -6,13 +6,12 @@ Conventions
     The best of a line or column is marked among the rows that hear the same, by what is printed.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.metrics import bootstrap
 from analysis.models.representations import Hears
+from analysis.pages import plain_table
 from analysis.sections import FIGURES
 from analysis.sections.outline import Outline
 from analysis.sections.score import Score
@@ -162,17 +161,9 @@ def text(table: Table) -> str:
     for line in table.lines:
         cells = [f"{c.text}{'*' if c.best else ' '}" + (f" [{c.interval}]" if c.interval else "") for c in line.cells]
         rows.append([line.label, *cells])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    body = "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-    return f"{table.title}\n{body}"
+    return f"{table.title}\n{plain_table.text(rows, str.ljust)}"
 
 
 def as_csv(entries: Sequence[Entry]) -> str:
     """One line an entry, with every digit; cells without a value are empty."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(Entry._fields)
-    writer.writerows(entries)
-    return file.getvalue()
+    return plain_table.as_csv([Entry._fields, *entries])

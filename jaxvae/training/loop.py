@@ -62,15 +62,15 @@ def train(experiment: Any, workdir: Path, kind: type[Task]) -> int:
 
 def train_group(run: Run, name: str) -> int:
     """Train until the steps or everyone's patience run out, or a signal comes. Returns the signal's number, or 0."""
-    settings = run.experiment.train
+    length = run.experiment.train
     single = len(run.members) == 1
-    finished = run.step >= settings.steps or not run.running.any()
+    finished = run.step >= length.steps or not run.running.any()
     first_host = jax.process_index() == 0
     try:
         with (
             StopRequest() as request,
             tqdm(
-                total=settings.steps,
+                total=length.steps,
                 initial=run.step,
                 unit="step",
                 desc=name if single else f"{name}, {len(run.members)} members",
@@ -83,12 +83,12 @@ def train_group(run: Run, name: str) -> int:
             for batches in () if finished else run.batches():
                 window.append(run.advance(batches))
                 bar.update(len(jax.tree.leaves(batches)[0]))
-                last = run.step == settings.steps
-                log = last or run.step % settings.log_every == 0 or run.step % settings.validate_every == 0
+                last = run.step == length.steps
+                log = last or run.step % length.log_every == 0 or run.step % length.validate_every == 0
                 # A signal may reach one host only, so hosts agree on it, at steps where they meet anyway.
                 meet = log or jax.process_count() == 1
                 stop = meet and devices.anywhere(request.signal is not None)
-                validate = last or run.step % settings.validate_every == 0
+                validate = last or run.step % length.validate_every == 0
                 if log or stop:
                     loss, diverged = run.record(window, since)
                     bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
@@ -109,7 +109,7 @@ def train_group(run: Run, name: str) -> int:
     finally:
         run.close()
     if not finished:
-        tqdm.write(f"stopped at step {run.step} of {settings.steps}; the same command continues")
+        tqdm.write(f"stopped at step {run.step} of {length.steps}; the same command continues")
         return request.signal or signal.SIGTERM
     for member, validated in enumerate(run.validated) if first_host else ():
         ended = "diverged before" if run.diverged[member] else "finished at"

@@ -84,9 +84,9 @@ class Run:
         A call on a CPU takes fresh memory for all it computes, which costs a small network as long as half a step; on
         an accelerator it costs a launch.
         """
-        settings, cpu = self.experiment.train, self.mesh.devices.flat[0].platform == "cpu"
-        most = max(1, STEPS_PER_CALL_CPU // len(self.members)) if cpu else settings.log_every
-        even = math.gcd(settings.steps, settings.log_every, settings.validate_every)
+        train, cpu = self.experiment.train, self.mesh.devices.flat[0].platform == "cpu"
+        most = max(1, STEPS_PER_CALL_CPU // len(self.members)) if cpu else train.log_every
+        even = math.gcd(train.steps, train.log_every, train.validate_every)
         return max(steps for steps in range(1, even + 1) if even % steps == 0 and steps <= most)
 
     # Compiled
@@ -143,12 +143,12 @@ class Run:
 
     def batches(self) -> Iterator[Any]:
         """What `advance` takes, for all the steps still to come; none of them runs past a log or a validation."""
-        settings = self.experiment.train
+        train = self.experiment.train
         source = self.task.batches(self.step)
-        periods = (self._steps_per_call, settings.log_every, settings.validate_every)
+        periods = (self._steps_per_call, train.log_every, train.validate_every)
         step = self.step
-        while step < settings.steps:
-            end = min(settings.steps, *(step - step % period + period for period in periods))
+        while step < train.steps:
+            end = min(train.steps, *(step - step % period + period for period in periods))
             yield jax.tree.map(lambda *parts: np.stack(parts), *itertools.islice(source, end - step))
             step = end
 
@@ -258,14 +258,14 @@ class Run:
         self.checkpoints.wait()
         good = self.checkpoints.latest_step()
         kept = f"the last good checkpoint is of step {good}" if good is not None else "no checkpoint was written yet"
-        settings = self.members[0].train
+        train = self.members[0].train
         whose = "the loss, its gradient or the validation figure"
         if len(self.members) > 1:
             whose += f" of each of the {len(self.members)} members"
         return TrainingDiverged(
             f"{whose} is not finite at step {self.step}; {kept} in {self.folder / 'checkpoints'}. Lower "
-            f"train.learning_rate (now {settings.learning_rate}) or train.gradient_norm (now "
-            f"{settings.gradient_norm}) and train into another --workdir"
+            f"train.learning_rate (now {train.learning_rate}) or train.gradient_norm (now "
+            f"{train.gradient_norm}) and train into another --workdir"
         )
 
     # Saved

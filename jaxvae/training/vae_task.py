@@ -120,8 +120,8 @@ class VAETask(Task):
 
     def batches(self, first_step: int) -> Iterator[Any]:
         """Clips of each step from `first_step` on, in whole blocks."""
-        settings = self.experiment.train
-        return self.train.batches(settings.order_seed, first_step, settings.steps, settings.batch_size)
+        train = self.experiment.train
+        return self.train.batches(train.order_seed, first_step, train.steps, train.batch_size)
 
     def validation_batches(self) -> Iterator[tuple[Any, int]]:
         """Every clip of the validation set once, of every effect, with noise that does not depend on the member."""
@@ -192,12 +192,12 @@ class VAETask(Task):
         """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
         inputs, outputs = shown
         split, chosen = self.validation_split, block.firsts(self._shown_clips)
-        audio, settings = self.experiment.audio, self.experiment.spectrogram
+        audio, scale = self.experiment.audio, self.experiment.spectrogram
         for index, effect in enumerate(split.effect[chosen]):
             tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
             log.image(step, tag, _side_by_side(inputs[index], outputs[index]))
         wet, dry = to_float(split.audio(chosen[:1])[0]), split.dry(chosen[:1])[0]
-        decoded = spectrogram.invert(outputs[:1], audio, settings, self.statistics)[0]
+        decoded = spectrogram.invert(outputs[:1], audio, scale, self.statistics)[0]
         for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
             log.audio(step, f"audio/{name}", sound, audio.sample_rate)
 

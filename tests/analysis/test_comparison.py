@@ -11,9 +11,10 @@ from sklearn.decomposition import PCA
 
 from analysis import comparison, sweep_structure
 from analysis.metrics import layout
+from analysis.models import replicates
 from analysis.pages.scoreboard import summary
 from analysis.renders.material import Sizes
-from analysis.sections import FIGURES, board, replicates
+from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries, number
 from jaxvae import config_file, inference, sweep
 from jaxvae.data import dataset
@@ -140,8 +141,8 @@ def test_picture_of_a_sweep_has_every_member_at_its_place_in_each_panel(swept, m
     }
     title = sweep_structure.PANELS[0].title
     made = [sweep_structure.Point(name, "wet", of, title, of["x"] + of["seed"]) for name, of in values.items()]
-    axes = sweep_structure.draw(made, "x", "seed").axes[0]
+    axes = sweep_structure.plot(made, "x", "seed").axes[0]
     drawn = sorted(tuple(point) for dots in axes.collections for point in np.asarray(dots.get_offsets()))
     assert drawn == [(4, 4), (4, 5), (8, 8), (8, 9)]
     with pytest.raises(ValueError, match=r"do not differ in model\.width; name two fields that the sweep changes"):
-        sweep_structure.draw(made, "x", "model.width")
+        sweep_structure.plot(made, "x", "model.width")

@@ -207,7 +207,7 @@ def test_pareto_front_is_what_no_other_point_dominates():
 
 def test_an_ablation_joins_the_means_over_seeds_for_each_value_of_another_field():
     rows = made(diverged=(0,))
-    drawing = sweeps.draw_ablation(rows, [Row("PCA-9", {}, "", 0, {"r2": 0.5})], "model.latent_dim", "dB")
+    drawing = sweeps.plot_ablation(rows, [Row("PCA-9", {}, "", 0, {"r2": 0.5})], "model.latent_dim", "dB")
     axes = {axes.get_title(): axes for axes in drawing.axes}
     assert list(axes) == ["effect accuracy", "settings R²", "test error (dB)", "−ELBO (nats)"]
     elbo, r2 = axes["−ELBO (nats)"], axes["settings R²"]

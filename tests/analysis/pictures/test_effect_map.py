@@ -52,8 +52,8 @@ def test_an_effect_without_usable_renders_has_no_map(encoder, data, kinds, quick
 
 def test_pictures_are_sharp_and_leave_no_setting_behind(drawn, tmp_path):
     before = dict(matplotlib.rcParams)
-    joint = effect_paths.draw_joint({"one": drawn})
-    for drawing in (effect_paths.draw_separate(drawn), joint, effect_pairs.draw(drawn)):
+    joint = effect_paths.plot_joint({"one": drawn})
+    for drawing in (effect_paths.plot_separate(drawn), joint, effect_pairs.plot(drawn)):
         picture = pixels(drawing)
         assert min(picture.shape[:2]) >= 400
         assert (picture != 255).any(axis=2).mean() > 0.02
@@ -68,7 +68,7 @@ def test_pictures_are_sharp_and_leave_no_setting_behind(drawn, tmp_path):
 def test_an_effect_with_one_parameter_has_no_pairs(drawn):
     lone = dataclasses.replace(drawn, effect=effects.get("pedalboard/Distortion"))
     with pytest.raises(ValueError, match="Distortion has one parameter"):
-        effect_pairs.draw(lone)
+        effect_pairs.plot(lone)
 
 
 def test_map_figure_reads_a_parameter_that_orders_the_map(drawn):
@@ -81,12 +81,12 @@ def test_map_figure_reads_a_parameter_that_orders_the_map(drawn):
 
 def test_each_of_several_models_has_a_panel_with_its_title(drawn, data, quick_map):
     titles = [f"member {index}: latent_dim {2**index}, learning_rate 0.001, seed 0" for index in range(6)]
-    joint = effect_paths.draw_joint(dict.fromkeys(titles, drawn))
+    joint = effect_paths.plot_joint(dict.fromkeys(titles, drawn))
     plan = random_settings(list(data.effects), np.arange(32) % 8, seed=0)
     features = np.random.default_rng(0).normal(size=(64, 3))
     labelled = plan.labelled(features, data.split("test"))
     names = tuple(kind.name for kind in data.effects)
-    maps, scores = umap.draw(dict.fromkeys(titles, labelled), names)
+    maps, scores = umap.plot(dict.fromkeys(titles, labelled), names)
     assert list(scores) == titles
     for drawing in (joint, maps):
         assert len(drawing.axes) == 6
