@@ -83,9 +83,14 @@ def _steps(model: Model, mesh: jax.sharding.Mesh, at_once: int):
     return jax.jit(population.over_members(steps, mesh, at_once, mapped=3), compiler_options=train_state.RUN_ONCE)
 
 
-@functools.partial(jax.jit, compiler_options=train_state.RUN_ONCE)  # one program rather than one of each shape
 def _stack(*trees):
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    """A population of members: by numpy, where it can be, because JAX compiles a program for each shape."""
+
+    def stack(*leaves):
+        typed = jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key)
+        return jnp.stack(leaves) if typed else np.stack(leaves)
+
+    return jax.tree.map(stack, *trees)
 
 
 def trained(experiments, examples, at_once=1, execution=ONE_DEVICE, running=None):
