@@ -187,7 +187,7 @@ def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
     kinds = [effects.get(name) for name in tiny.data.effects]
     known = test.normalized[:, 0]
 
-    class Knowing(inference.Encoder):
+    class Knowing(inference.SpectrogramEncoder):
         """Reads the first setting of every effect to a twentieth, and nothing of the others."""
 
         experiment = tiny

@@ -14,7 +14,7 @@ from analysis import report
 from analysis.models import members
 from analysis.pages.scoreboard import chapters
 from analysis.renders.material import Sizes
-from jaxvae import config, config_file, effects, inference
+from jaxvae import config, config_file, effects, inference, sweep
 from jaxvae.training.summaries import Summaries
 
 SIZES = Sizes(fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=128)
@@ -115,8 +115,8 @@ def test_commands_repeat_the_overrides_of_a_config(tmp_path):
 
 
 def test_commands_of_a_member_train_the_whole_sweep_and_draw_the_member(tmp_path):
-    sweep = config_file.load(report.Path(report.configs.__file__).with_name("vae_latent_sweep.py"))
-    member = sweep.members(sweep)[6]
+    swept = config_file.load(report.Path(report.configs.__file__).with_name("vae_latent_sweep.py"))
+    member = sweep.members(swept)[6]
     changed = dataclasses.replace(member, audio=config.Audio(sample_rate=16_000))
     train, *others, _ = report.commands(tmp_path, changed, 6)
     assert train == (

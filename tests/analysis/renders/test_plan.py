@@ -34,20 +34,22 @@ def test_dry_clips_repeat_only_after_all_have_come(data):
     assert (draw_dry(split, 5, seed=3) == draw_dry(split, 5, seed=3)).all()
 
 
-def test_dry_clips_are_spread_over_recordings(data):
-    split = dataclasses.replace(
-        data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), start=1_000 * np.arange(8)
-    )
+@pytest.fixture
+def split(data):
+    """Clips of three recordings, of which one has most."""
+    test = data.split("test")
+    recording, start = np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), 1_000 * np.arange(8)
+    return dataclasses.replace(test, recipe=test.recipe._replace(recording=recording, start=start))
+
+
+def test_dry_clips_are_spread_over_recordings(split):
     drawn = spread_dry(split, 6, seed=0)
     assert sorted(split.recording[drawn[:3]]) == [4, 7, 9]
     assert sorted(split.recording[drawn[3:5]]) == [4, 7]
     assert sorted(spread_dry(split, 99, seed=0)) == list(range(8))
 
 
-def test_pairs_differ_in_the_recording_only(data, kinds):
-    split = dataclasses.replace(
-        data.split("test"), recording=np.array([4, 4, 4, 4, 4, 7, 7, 9], np.int32), start=1_000 * np.arange(8)
-    )
+def test_pairs_differ_in_the_recording_only(split, kinds):
     plan = pair_settings(kinds, split, 30, seed=0)
     first, second = pairs(plan)
     np.testing.assert_array_equal(first, 2 * np.arange(30))
