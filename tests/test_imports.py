@@ -31,7 +31,7 @@ ORDER = """
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
     analysis.pages: scoreboard
-    analysis.benchmark: torch_seed
+    analysis.benchmark: torch_grant2023
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command
 MAY_IMPORT = {

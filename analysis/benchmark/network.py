@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from analysis.benchmark import torch_seed
+from analysis.benchmark import torch_grant2023
 from analysis.pages import plain_table
 from jaxvae import backbones, command_line
 from jaxvae.config import Experiment, Model
@@ -68,12 +68,12 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
 def torch_step(batch_size: int, bins: int, frames: int, latent_dim: int) -> tuple[Callable[[], None], int]:
     """The same of Grant's (2023) network in PyTorch, eager, on the next sizes that are 16 m + 1."""
     bins, frames = (-(-(size - 1) // 16) * 16 + 1 for size in (bins, frames))
-    model = torch_seed.Autoencoder(bins, frames, latent_dim)
+    model = torch_grant2023.Autoencoder(bins, frames, latent_dim)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
     spectrogram = torch.randn(batch_size, 1, bins, frames)
 
     def call() -> None:
-        torch_seed.train_step(model, optimizer, spectrogram, torch.randn(batch_size, latent_dim), beta=1e-3)
+        torch_grant2023.train_step(model, optimizer, spectrogram, torch.randn(batch_size, latent_dim), beta=1e-3)
 
     return call, sum(parameter.numel() for parameter in model.parameters())
 

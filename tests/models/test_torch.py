@@ -69,10 +69,10 @@ def twins():
     """The PyTorch network, ours with its weights, a batch of spectrograms and draws of the latent noise."""
     import torch
 
-    from analysis.benchmark import torch_seed
+    from analysis.benchmark import torch_grant2023
 
     torch.manual_seed(0)
-    twin, model = torch_seed.Autoencoder(BINS, FRAMES, LATENT), VAE(Model("grant2023", LATENT, content_dim=0))
+    twin, model = torch_grant2023.Autoencoder(BINS, FRAMES, LATENT), VAE(Model("grant2023", LATENT, content_dim=0))
     rng = np.random.default_rng(0)
     spectrogram = rng.standard_normal((BATCH, BINS, FRAMES)).cumsum(axis=2).astype(np.float32) / 5
     noise = rng.standard_normal((BATCH, LATENT)).astype(np.float32)
@@ -114,12 +114,12 @@ def test_forward_pass_equals_torchs(twins, train):
 def test_training_step_equals_torchs(twins):
     import torch
 
-    from analysis.benchmark import torch_seed
+    from analysis.benchmark import torch_grant2023
 
     twin, model, spectrogram, draws = twins
     before = variables_of(twin)
     optimizer = torch.optim.Adam(twin.parameters(), lr=5e-4)
-    loss = torch_seed.train_step(twin, optimizer, as_tensor(spectrogram)[:, None], as_tensor(draws.noise), BETA)
+    loss = torch_grant2023.train_step(twin, optimizer, as_tensor(spectrogram)[:, None], as_tensor(draws.noise), BETA)
     after = variables_of(twin)
 
     def loss_fn(params):
