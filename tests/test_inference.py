@@ -92,7 +92,7 @@ def test_embedding_with_dry_is_that_of_the_network_which_sees_both_spectrograms(
     assert encoder.dry_aware and np.abs(aware - blind).max() > 1e-3
     variables = {"params": encoder.weights.params}
     spectrograms = (jnp.asarray(encoder.spectrogram(clips, RATE)) for clips in (audio, dry))
-    posterior = VAE(encoder.experiment.model).apply(variables, *spectrograms, jnp.ones(3), method="encode")
+    posterior = VAE(encoder.experiment.model).apply(variables, *spectrograms, jnp.ones(3), method="effect_posterior")
     np.testing.assert_allclose(aware, posterior.mean, atol=1e-4)
     np.testing.assert_allclose(encoder.posterior(audio, RATE, dry).logvar, posterior.logvar, atol=1e-4)
 

@@ -10,7 +10,7 @@ def text(lines: Sequence[Sequence[str]], justify: Callable[[str, int], str] = st
     """Columns of equal width, to the right as numbers are, or to the left by `str.ljust`."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = (map(justify, line, widths) for line in lines)
-    return "\n".join("  ".join(row).rstrip() for row in rows)
+    return "\n".join("  ".join(row) for row in rows)
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:

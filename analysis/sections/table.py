@@ -161,7 +161,8 @@ def text(table: Table) -> str:
     for line in table.lines:
         cells = [f"{c.text}{'*' if c.best else ' '}" + (f" [{c.interval}]" if c.interval else "") for c in line.cells]
         rows.append([line.label, *cells])
-    return f"{table.title}\n{plain_table.text(rows, str.ljust)}"
+    body = "\n".join(line.rstrip() for line in plain_table.text(rows, str.ljust).splitlines())
+    return f"{table.title}\n{body}"
 
 
 def as_csv(entries: Sequence[Entry]) -> str:

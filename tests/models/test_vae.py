@@ -172,7 +172,7 @@ def test_methods_are_the_parts_of_the_whole(model):
 
     jax.tree.map(close, of("effect_posterior", WET, DRY, jnp.zeros(4)), output.posterior)
     jax.tree.map(close, of("content_posterior", WET), output.content)
-    jax.tree.map(close, of("read", output.posterior.mean), output.logits.values())
+    jax.tree.map(close, of("read", output.posterior.mean), output.logits)
     close(of("reconstruct", WET[:3]), output.reconstruction[:3])  # no whole block
 
 
