@@ -9,7 +9,7 @@ Conventions
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -20,8 +20,7 @@ from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.heads import HEADS
 from jaxvae.models.vae import Output, Posterior, latent_mask
 from jaxvae.training.hyperparams import Hyperparams
-
-Metrics = dict[str, Any]
+from jaxvae.training.train_state import Metrics
 
 
 class Pass(NamedTuple):

@@ -12,8 +12,8 @@ from jaxvae.models.heads import HEADS
 from jaxvae.models.vae import VAE, Randomness, choose, sample_randomness, still
 from jaxvae.training import losses, schedules, train_state
 from jaxvae.training.hyperparams import Hyperparams
-from jaxvae.training.losses import Metrics, Pass
-from jaxvae.training.train_state import TrainState, Weights
+from jaxvae.training.losses import Pass
+from jaxvae.training.train_state import Metrics, TrainState, Weights
 
 
 def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int) -> TrainState:
