@@ -49,7 +49,11 @@ def start(group: Group, kind: type[Task]) -> "Run":
     mesh = devices.make_mesh(len(group.members), first.train.batch_size, first.execution, kind.BLOCK)
     checkpoints = Checkpoints(group.folder / "checkpoints", keep=2)
     record = _previous_record(checkpoints, group, kind)
-    run = Run(group, kind.prepare(group.members, mesh, record), mesh, checkpoints)
+    try:
+        task = kind.prepare(group.members, mesh, record)
+    except CheckpointError as error:
+        raise CheckpointError(f"{group.folder}: {error}") from error
+    run = Run(group, task, mesh, checkpoints)
     run.begin() if record is None else run.resume(record)
     run.open_logs()
     return run

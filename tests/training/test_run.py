@@ -199,6 +199,16 @@ def test_folder_of_another_config_is_refused_with_the_difference(tiny, trained):
         train(other, trained)
 
 
+def test_folder_of_a_run_on_other_recordings_is_refused_by_name(tiny, trained, recordings, tmp_path):
+    others = shutil.copytree(recordings, tmp_path / "others")
+    (others / "sweep_7.wav").unlink()
+    other = dataclasses.replace(tiny, data=dataclasses.replace(tiny.data, audio=(str(others),)))
+    with pytest.raises(
+        CheckpointError, match=rf"{trained}: the run was trained on data set \w+, but .*another --workd"
+    ):
+        train(other, trained)
+
+
 def test_sweep_of_another_config_is_refused_with_the_members_difference(tiny, swept):
     sweep = grid({"model.latent_dim": (4, 8), "train.seed": (0, 2)})
     experiment = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, steps=10), sweep=sweep)
