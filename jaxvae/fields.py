@@ -106,8 +106,10 @@ def changed(experiment: _Experiment, changes: Changes) -> _Experiment:
             name, _, rest = path.partition(".")
             nested = name in names and dataclasses.is_dataclass(getattr(section, name))
             if name not in names or nested != bool(rest) or prefix + name in ("execution", "sweep"):
+                free = sorted(f"{prefix}{known}" for known in names if prefix + known not in ("execution", "sweep"))
                 raise ValueError(
-                    f"the sweep changes {prefix + path!r}, which is no field of audio, data, spectrogram, model, ..."
+                    f"the sweep changes {prefix + path!r}, which is no field that it may change; "
+                    f"fields and sections here are {', '.join(free)}"
                 )
             if nested:
                 below.setdefault(name, []).append((rest, value))

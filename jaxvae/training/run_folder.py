@@ -101,5 +101,5 @@ def read(workdir: Path) -> dict[int, Member]:
 
 
 def best(members: Mapping[int, Member]) -> int:
-    """Index of the member with the lowest `run.CRITERION`; the first, if none was ever validated."""
+    """Index of the member with the lowest criterion of its task; the first, if none was ever validated."""
     return min(members, key=lambda index: math.inf if members[index].best is None else members[index].best)
