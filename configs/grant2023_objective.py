@@ -20,6 +20,7 @@ config = dataclasses.replace(
         beta=Beta(schedule="grant2023", minimum=1e-4, maximum=1e-3, cycle_length=17),
         reconstructed_clips=4,
         elbo_weight=1.0,
+        swap=0.0,
         effect_weight=0.0,
         settings_weight=0.0,
         contrastive_weight=0.0,

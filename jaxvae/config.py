@@ -350,6 +350,11 @@ class Experiment:
             f"a clip of {self.audio.clip_samples} samples is shorter than n_fft ({self.spectrogram.n_fft}); "
             "lengthen audio.clip_samples or shorten spectrogram.n_fft",
         )
+        _require(
+            self.model.content_dim > 0 or self.objective.swap == 0,
+            f"objective.swap is {self.objective.swap}, but model.content_dim is 0, so there is no content latent that "
+            "could stay while the effect's is swapped; use swap 0, or a content_dim above 0",
+        )
 
     @property
     def frames(self) -> int:
@@ -378,11 +383,24 @@ _RENAMED = {"model": {"backbone": {"seed": "grant2023"}}, "objective": {"beta": 
 
 
 def from_dict(values: dict[str, Any]) -> Experiment:
-    """The inverse of `fields.to_dict`, of records of older versions as well."""
+    """The inverse of `fields.to_dict`, of records of older versions as well.
+
+    Versions that did not refuse it trained plain VAEs with swaps. Their weights are read, with a warning.
+    """
 
     def renamed(value: Any, names: Any) -> Any:
         if isinstance(value, dict):
             return {key: renamed(item, names.get(key, {})) for key, item in value.items()}
         return names.get(value, value) if isinstance(value, str) else value
 
-    return fields.from_dict(Experiment, renamed(values, _RENAMED))
+    values = renamed(values, _RENAMED)
+    objective = values.get("objective", {})
+    swap = objective.get("swap", Objective.swap)
+    if values.get("model", {}).get("content_dim") == 0 and swap > 0:
+        warnings.warn(
+            f"{values['name']} was trained as a plain VAE with objective.swap {swap}: its clips were decoded from the "
+            "whole latent of another recording, so its figures are not those of a plain VAE; train it anew with swap 0",
+            stacklevel=2,
+        )
+        values = {**values, "objective": {**objective, "swap": 0.0}}
+    return fields.from_dict(Experiment, values)

@@ -28,6 +28,15 @@ def test_record_of_an_older_version_has_the_names_of_today():
     assert (restored.name, restored.data.audio) == ("seed", ("seed",))  # a name and a folder are what they are
 
 
+def test_record_of_a_plain_vae_that_was_trained_with_swaps_is_read_with_a_warning():
+    plain = Experiment("old", model=Model(content_dim=0), objective=Objective(swap=0.0))
+    values = fields.to_dict(plain)
+    assert config.from_dict(values) == plain
+    values["objective"]["swap"] = 0.25
+    with pytest.warns(UserWarning, match=r"old was trained as a plain VAE with objective.swap 0.25.*train it anew"):
+        assert config.from_dict(values) == plain
+
+
 def test_differences_name_each_changed_field_once():
     first = Experiment("x")
     second = dataclasses.replace(first, model=Model(latent_dim=32), train=Train(seed=4))
@@ -57,6 +66,7 @@ def test_differences_name_each_changed_field_once():
         (lambda: Data(seed=-1), "data.seed is -1"),
         (lambda: Train(learning_rate=0.0), "learning_rate is 0.0"),
         (lambda: Experiment("x", audio=config.Audio(clip_samples=1_500)), "shorter than n_fft"),
+        (lambda: Experiment("x", model=Model(content_dim=0)), "swap is 0.5, but model.content_dim is 0.*use swap 0"),
     ],
 )
 def test_impossible_values_are_refused_by_name(make, message):

@@ -151,7 +151,8 @@ def test_what_a_run_was_not_trained_for_is_refused(encoder, audio, dry):
 
 def test_plain_encoder_has_no_content_and_reconstructs(encoder, audio, dry):
     model = dataclasses.replace(encoder.experiment.model, content_dim=0)
-    experiment = dataclasses.replace(encoder.experiment, model=model)
+    objective = dataclasses.replace(encoder.experiment.objective, swap=0.0)
+    experiment = dataclasses.replace(encoder.experiment, model=model, objective=objective)
     plain = inference.untrained(dataclasses.replace(encoder, experiment=experiment))
     assert plain.content(audio, RATE).shape == (3, 0) and not plain.dry_aware
     assert plain.reconstruct(audio, RATE).shape == plain.spectrogram(audio, RATE).shape

@@ -90,7 +90,9 @@ def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict
 def main(base: config.Experiment, options: Options) -> list[Path]:
     """Train each, print the table and write table.json."""
     # Neither heads nor pairs: what is compared is what the spectrograms alone teach a backbone.
-    alone = dataclasses.replace(base.objective, effect_weight=0.0, settings_weight=0.0, contrastive_weight=0.0)
+    alone = dataclasses.replace(
+        base.objective, effect_weight=0.0, settings_weight=0.0, contrastive_weight=0.0, swap=0.0
+    )
     base = dataclasses.replace(base, model=dataclasses.replace(base.model, content_dim=0), objective=alone)
     data = dataset.render(base)
     rate = base.audio.sample_rate

@@ -25,7 +25,7 @@ import torch
 from analysis.benchmark import torch_grant2023
 from analysis.pages import plain_table
 from jaxvae import backbones, command_line
-from jaxvae.config import Experiment, Model
+from jaxvae.config import Experiment, Model, Objective
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
 from jaxvae.training import vae_steps
@@ -47,7 +47,7 @@ class Timing(NamedTuple):
 
 def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Callable[[], None], int]:
     """One training step of a backbone, as a function without arguments, and its number of parameters."""
-    experiment = Experiment("benchmark", model=Model(backbone, content_dim=0))
+    experiment = Experiment("benchmark", model=Model(backbone, content_dim=0), objective=Objective(swap=0.0))
     model, numbers = VAE(experiment.model), hyperparams(experiment)
     state = vae_steps.create(numbers, model, bins, frames)
     wet = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
