@@ -20,9 +20,10 @@ GRANT_BETA = {
     "objective.beta.maximum": 1e-3,
     "objective.beta.cycle_length": 17,
     "objective.beta.cycle_unit": "epoch",
+    "train.epoch_clips": 312,  # as many epochs in 300 steps as the whole training has
 }
 NO_HEADS = {"objective.effect_weight": 0.0, "objective.settings_weight": 0.0}
-PLAIN = {"model.content_dim": 0, "objective.contrastive_weight": 0.0}
+PLAIN = {"model.content_dim": 0, "objective.contrastive_weight": 0.0, "objective.swap": 0.0}
 
 CHANGES = {
     "the model": {},

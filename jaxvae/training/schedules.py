@@ -4,11 +4,13 @@ Conventions
     step counts optimiser steps from 0. Lengths are in steps. Values have the unit of `minimum` and `maximum`.
 """
 
+import warnings
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from jaxvae import config
-from jaxvae.training.hyperparams import Hyperparams
+from jaxvae.training.hyperparams import Hyperparams, hyperparams
 
 
 def cyclical_cosine(
@@ -63,7 +65,7 @@ def warmup_cosine(
     return peak * jnp.minimum(warmup, 0.5 * (1.0 + jnp.cos(jnp.pi * progress)))
 
 
-def beta(step: Int[Array, ""], curve: config.Beta, hyperparams: Hyperparams) -> Float[Array, ""]:
+def beta(step: Int[Array, "..."], curve: config.Beta, hyperparams: Hyperparams) -> Float[Array, "..."]:
     """The weight of the KL divergence at a step: which curve is the program's, its numbers are the member's."""
     minimum, maximum = hyperparams.beta_minimum, hyperparams.beta_maximum
     cycle_length = hyperparams.beta_cycle_length
@@ -89,6 +91,31 @@ def beta(step: Int[Array, ""], curve: config.Beta, hyperparams: Hyperparams) -> 
             return linear(step, minimum=minimum, maximum=maximum, length=cycle_length)
         case "constant":
             return constant(step, maximum=maximum)
+
+
+def reached(experiment: config.Experiment) -> tuple[float, float]:
+    """The lowest and the highest beta that the steps of an experiment meet."""
+    step = jnp.arange(experiment.train.steps)
+    followed = beta(step, experiment.objective.beta, hyperparams(experiment)) + jnp.zeros(len(step))
+    return float(followed.min()), float(followed.max())
+
+
+def warn_of_rest(experiment: config.Experiment) -> None:
+    """Warn where beta rests at one value, or stays below half its maximum, because the run is too short for its cycle.
+
+    Such a run is not one of the beta that its config names.
+    """
+    curve, steps = experiment.objective.beta, experiment.train.steps
+    if curve.schedule == "constant" or curve.minimum == curve.maximum or experiment.objective.elbo_weight == 0:
+        return
+    low, high = reached(experiment)
+    if low == high or high < (curve.minimum + curve.maximum) / 2:
+        warnings.warn(
+            f"{experiment.name}: beta is between {low:.3g} and {high:.3g} in all {steps:,} steps, though it is to move "
+            f"between {curve.minimum:.3g} and {curve.maximum:.3g}: its cycle takes {experiment.beta_cycle_length:,} "
+            "steps; shorten objective.beta.cycle_length or train.epoch_clips, or lengthen train.steps",
+            stacklevel=2,
+        )
 
 
 def learning_rate(step: Int[Array, ""], hyperparams: Hyperparams) -> Float[Array, ""]:

@@ -19,7 +19,7 @@ from jaxvae.data.dataset import Dataset, Split
 from jaxvae.data.input_pipeline import Examples, InputPipeline
 from jaxvae.models.vae import VAE, Randomness, sample_randomness, still
 from jaxvae.spectrogram import Statistics
-from jaxvae.training import losses, vae_steps
+from jaxvae.training import losses, schedules, vae_steps
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.hyperparams import Hyperparams
 from jaxvae.training.summaries import Summaries
@@ -81,6 +81,8 @@ class VAETask(Task):
         Raises:
             CheckpointError: the record is of another data set.
         """
+        for member in members:
+            schedules.warn_of_rest(member)
         model = dataclasses.replace(members[0].model, latent_dim=max(member.model.latent_dim for member in members))
         experiment = dataclasses.replace(members[0], model=model)
         data = _render(experiment)

@@ -1,6 +1,8 @@
 """Schedules against optax, against a literal replay of the loop of Grant (2023), and under tracing."""
 
+import dataclasses
 import math
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxvae.config import Beta, Data, Experiment, Objective, Train
 from jaxvae.training import schedules
 
 CYCLE = {"minimum": 0.1, "maximum": 0.9, "cycle_length": 40, "ramp_fraction": 0.5}
@@ -84,3 +87,36 @@ def test_every_argument_may_be_traced():
     traced = jax.jit(jax.vmap(both))(*arguments)
     alone = [both(*(argument[i] for argument in arguments)) for i in range(4)]
     np.testing.assert_allclose(traced, alone, rtol=1e-6)
+
+
+def experiment(**curve) -> Experiment:
+    """100 steps in ten epochs."""
+    data = Data(train_clips=480)
+    return Experiment("short", data=data, objective=Objective(beta=Beta(**curve)), train=Train(steps=100))
+
+
+def test_a_beta_that_the_run_is_too_short_to_move_is_warned_of():
+    still = dataclasses.replace(
+        experiment(schedule="grant2023", minimum=0.1, cycle_length=17), data=Data(train_clips=48 * 504)
+    )
+    with pytest.warns(UserWarning, match=r"short: beta is between 0\.1 and 0\.1 in all 100 steps.*cycle takes 8,568"):
+        schedules.warn_of_rest(still)
+    with pytest.warns(UserWarning, match=r"between 0 and 0\.495 in all 100 steps.*cycle takes 200 steps"):
+        schedules.warn_of_rest(experiment(schedule="linear", cycle_length=200, cycle_unit="step"))
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        {"schedule": "constant", "maximum": 3.0},
+        {"schedule": "linear", "minimum": 2.0, "maximum": 2.0, "cycle_length": 1_009},
+        {"schedule": "linear", "cycle_length": 150, "cycle_unit": "step"},  # two thirds of the way
+        {"schedule": "cyclical_cosine", "cycle_length": 7},
+        {"schedule": "cyclical_cosine", "cycle_length": 101, "direction": "down"},  # begins at its maximum
+        {"schedule": "grant2023", "minimum": 0.1, "cycle_length": 17},
+    ],
+)
+def test_a_beta_that_moves_or_is_meant_to_rest_is_not(curve):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        schedules.warn_of_rest(experiment(**curve))
