@@ -24,7 +24,7 @@ ORDER = """
     jaxvae.training: run_folder vae_steps vae_task run loop
     jaxvae: inference command_line __init__
     launch: hosts
-    analysis.metrics: bootstrap audibility calibration paths probes layout reconstruction retrieval
+    analysis.metrics: confidence audibility calibration paths probes layout reconstruction retrieval
     analysis.models: baselines representations members replicates
     analysis.renders: plan chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths

@@ -75,19 +75,17 @@ class _Scores:
         for row, score in scores:
             self._found.setdefault((section, score.figure, score.item), {})[row] = score
 
-    def entries(self, seed: int) -> list[Entry]:
+    def entries(self) -> list[Entry]:
         return [
-            table.entry(section, row, score, seed)
+            table.entry(section, row, score)
             for (section, _, _), rows in self._found.items()
             for row, score in rows.items()
         ]
 
-    def comparisons(self, ours: str, others: Sequence[str], seed: int) -> list[Comparison]:
+    def comparisons(self, ours: str, others: Sequence[str]) -> list[Comparison]:
         compared = {(section.name, figure) for section in SECTIONS for figure in section.compared}
         found = [
-            table.compare(
-                key[0], ours, {ours: rows[ours], **{name: rows[name] for name in others if name in rows}}, seed
-            )
+            table.compare(key[0], ours, {ours: rows[ours], **{name: rows[name] for name in others if name in rows}})
             for key, rows in self._found.items()
             if key[:2] in compared and "/" not in key[2] and ours in rows  # means over parameters only
         ]
@@ -143,7 +141,7 @@ def measure(
     for name in (ours, representations.dry_aware(ours)):
         if name in hears:
             peers = [peer for peer in hears if peer != name and hears[peer] in (hears[name], "nothing")]
-            comparisons += scores.comparisons(name, peers, seed)
+            comparisons += scores.comparisons(name, peers)
     return Board(
         about={
             "seed": seed,
@@ -160,7 +158,7 @@ def measure(
             },
         },
         hears=hears,
-        entries=scores.entries(seed),
+        entries=scores.entries(),
         comparisons=comparisons,
         confusion=scores.confusion(),
         kl_per_dimension={

@@ -26,12 +26,12 @@ _RETRIEVAL = ("retrieval_r1", "retrieval_r10", "retrieval_rank")
 def same_setting(
     first: Float[np.ndarray, "pair feature"],
     second: Float[np.ndarray, "clip feature"],
-    recording: Int[np.ndarray, " pair"],
+    recording: Int[np.ndarray, "pair 2"],
     ways: int,
 ) -> list[Score]:
     """Retrieval of the second clip of each pair by the first: the same setting over another recording, among `ways`.
 
-    `recording` is that of the first; after the second clips may come others, at settings of their own.
+    `recording` are those of both clips; after the second clips may come others, at settings of their own.
     """
     found = retrieval.retrieve(first, second, ways)
     item = f"{ways:,}-way"
@@ -73,7 +73,8 @@ def of_row(study: Study, row: Representation) -> list[Score]:
     scores = recording_read(features, held.plan.dry, held.recording, study.seed)
     if (content := held.content(row.name)) is not None:
         scores += recording_read(content, held.plan.dry, held.recording, study.seed, "content")
-    queries, answers, own = features[first], features[second], held.recording[first]
+    queries, answers = features[first], features[second]
+    own = np.stack([held.recording[first], held.recording[second]], axis=1)
     ways = [number for number in WAYS if number <= len(first)] or [len(first)]
     scores += same_setting(queries, answers, own, ways[-1])
     if made.gallery is not None:

@@ -57,7 +57,8 @@ class Score(NamedTuple):
     """None where there is none: a parameter that moves nothing has no path."""
     clips: Float[np.ndarray, " clip"] | None = None
     """Of each clip, where the value is that of their mean."""
-    recording: Int[np.ndarray, " clip"] | None = None
+    recording: Int[np.ndarray, "clip *recordings"] | None = None
+    """Of each clip; both where it is a pair of clips."""
     score: Callable = np.asarray
     """From the mean over clips to the value."""
     confusion: Confusion | None = None

@@ -9,7 +9,7 @@ Conventions
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from analysis.metrics import bootstrap
+from analysis.metrics import confidence
 from analysis.models.representations import Hears
 from analysis.pages import plain_table
 from analysis.sections import FIGURES
@@ -44,15 +44,15 @@ class Comparison(NamedTuple):
     recordings: int
 
 
-def entry(section: str, row: str, score: Score, seed: int) -> Entry:
-    """A score with its interval, over draws of the recordings."""
+def entry(section: str, row: str, score: Score) -> Entry:
+    """A score with its interval over recordings."""
     if score.clips is None or score.recording is None:
         return Entry(section, score.figure, score.item, row, score.value)
-    found = bootstrap.interval(score.clips, score.recording, score.score, seed)
+    found = confidence.interval(score.clips, score.recording, score.score)
     return Entry(section, score.figure, score.item, row, score.value, found.low, found.high, found.recordings)
 
 
-def compare(section: str, row: str, scores: Mapping[str, Score], seed: int) -> Comparison | None:
+def compare(section: str, row: str, scores: Mapping[str, Score]) -> Comparison | None:
     """A row against the best of the others, all of the same figure and item; None where there is nothing to compare."""
     ours = scores[row]
     others = {name: score for name, score in scores.items() if name != row and score.clips is not None}
@@ -66,7 +66,7 @@ def compare(section: str, row: str, scores: Mapping[str, Score], seed: int) -> C
             f"{ours.figure} of {row} is of {len(ours.clips)} clips, that of {best} of {len(theirs.clips)}; compare the "
             "same clips"
         )
-    found = bootstrap.difference(ours.clips, theirs.clips, ours.recording, lambda mean: sign * ours.score(mean), seed)
+    found = confidence.difference(ours.clips, theirs.clips, ours.recording, lambda mean: sign * ours.score(mean))
     return Comparison(section, ours.figure, ours.item, row, best, *found)
 
 

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from analysis.metrics import bootstrap, probes
+from analysis.metrics import probes
 
 
 def made(clips, recordings, seed, signal, effects=3):
@@ -176,71 +176,6 @@ def test_share_of_ceiling_counts_what_can_be_known():
     r2 = np.array([0.4, 0.6, -3.0, 0.5, 0.04, 0.9])
     assert probes.share_of_ceiling(r2, ceiling) == pytest.approx(np.mean([0.5, 1, 0, 1]))
     assert probes.share_of_ceiling(r2[4:], ceiling[4:]) is None
-
-
-# Comparisons
-
-
-def correctness(recordings, clips, share, seed, clustered=False):
-    """Answers of so many clips of each recording, right in `share` of the clips or of whole recordings."""
-    draws = np.random.default_rng(seed).random((recordings, 1 if clustered else clips))
-    return np.broadcast_to(draws < share, (recordings, clips)).reshape(-1), np.repeat(np.arange(recordings), clips)
-
-
-def test_identical_answers_differ_by_nothing():
-    answers, recording = correctness(20, 30, 0.7, 0)
-    assert bootstrap.difference(answers, answers, recording) == (0.0, 0.0, 0.0, 20)
-
-
-def test_answers_that_fail_by_recording_widen_the_interval_by_the_root_of_its_clips():
-    widths = {}
-    for clustered in (False, True):
-        ours, recording = correctness(200, 25, 0.8, 0, clustered)
-        theirs, _ = correctness(200, 25, 0.6, 1, clustered)
-        found = bootstrap.difference(ours, theirs, recording)
-        assert found.value == pytest.approx(ours.mean() - theirs.mean())
-        assert found.low < found.value < found.high
-        widths[clustered] = found.high - found.low
-    # two independent shares of 5,000 clips: 2 x 1.96 x sqrt((.16 + .24) / 5000) = .035; of 200 recordings 5 times that
-    assert widths[False] == pytest.approx(0.035, rel=0.15)
-    assert widths[True] == pytest.approx(0.175, rel=0.15)
-
-
-def test_interval_of_one_mean_is_that_of_a_share_of_clips_or_of_whole_recordings():
-    for clustered, width in ((False, 0.022), (True, 0.11)):  # 2 x 1.96 x sqrt(.16 / 5000), and of 200 recordings
-        answers, recording = correctness(200, 25, 0.8, 0, clustered)
-        found = bootstrap.interval(answers, recording)
-        assert found.value == pytest.approx(answers.mean())
-        assert found.low < found.value < found.high
-        assert found.high - found.low == pytest.approx(width, rel=0.15)
-        nothing = bootstrap.difference(answers, np.zeros(len(answers)), recording)
-        assert found == pytest.approx(nothing)
-    root = bootstrap.interval(answers, recording, np.sqrt)
-    assert root[:3] == pytest.approx(np.sqrt(found[:3]))  # a monotone score takes the percentiles with it
-    assert bootstrap.interval(answers[:100], recording[:100]) == (answers[:100].mean(), None, None, 4)
-
-
-def test_difference_ignores_the_order_of_clips_and_weighs_recordings_by_them():
-    rng = np.random.default_rng(0)
-    recording = rng.choice(8, size=400, p=np.arange(1, 9) / 36)
-    ours, theirs = rng.random(400) < 0.7, rng.random(400) < 0.5
-    order = rng.permutation(400)
-    found = bootstrap.difference(ours, theirs, recording)
-    assert found == bootstrap.difference(ours[order], theirs[order], recording[order])
-    assert found.value == pytest.approx(ours.mean() - theirs.mean())
-
-
-def test_score_is_taken_of_the_means():
-    rng = np.random.default_rng(0)
-    ours, theirs = rng.uniform(3, 5, 400), rng.uniform(0, 1, 400)
-    found = bootstrap.difference(ours, theirs, np.arange(400) // 10, np.sqrt)
-    assert found.value == pytest.approx(np.sqrt(ours.mean()) - np.sqrt(theirs.mean()))
-    assert found.low < found.value < found.high
-
-
-def test_five_recordings_give_no_interval():
-    answers, recording = correctness(5, 30, 0.7, 0)
-    assert bootstrap.difference(answers, ~answers, recording)[1:] == (None, None, 5)
 
 
 # The latent space

@@ -48,7 +48,7 @@ def test_the_interval_of_a_mean_over_effects_is_around_the_mean():
     assert score.clips.mean() == pytest.approx(score.value)
     by_effect = [np.mean(one.explained) for one in settings.ridge(fit, held).values()]
     assert score.value == pytest.approx(np.mean(by_effect))
-    found = table.entry("settings", "row", score, 0)
+    found = table.entry("settings", "row", score)
     assert found.low < found.value < found.high and found.recordings == 8
 
 

@@ -88,7 +88,7 @@ def test_an_advantage_is_positive_where_this_model_is_better(figure, ours, sign)
     recording = np.repeat(np.arange(10), 3)
     values = {"ours": ours, "close": 0.4, "far": 0.9 if FIGURES[figure].better == "less" else 0.1}
     scores = {name: of_clips(figure, "", np.full(30, x), recording) for name, x in values.items()}
-    found = table.compare("s", "ours", scores, 0)
+    found = table.compare("s", "ours", scores)
     assert found.baseline == "close"
     np.testing.assert_allclose([found.value, found.low, found.high], sign * abs(ours - 0.4))
     assert verdict(found) == ("better" if sign > 0 else "worse")
@@ -106,5 +106,5 @@ def test_verdicts_follow_the_interval():
 def test_only_the_same_clips_are_compared():
     few, many = (of_clips("r2", "all", np.ones(count), np.arange(count)) for count in (8, 9))
     with pytest.raises(ValueError, match="is of 8 clips, that of pca of 9"):
-        table.compare("settings", "ours", {"ours": few, "pca": many}, 0)
-    assert table.compare("settings", "ours", {"ours": few, "pca": Score("r2", "all", 0.5)}, 0) is None
+        table.compare("settings", "ours", {"ours": few, "pca": many})
+    assert table.compare("settings", "ours", {"ours": few, "pca": Score("r2", "all", 0.5)}) is None
