@@ -25,7 +25,7 @@ ORDER = """
     jaxvae: inference command_line __init__
     launch: hosts
     analysis.metrics: confidence audibility calibration paths probes layout reconstruction retrieval
-    analysis.models: baselines representations members replicates
+    analysis.models: statistics baselines representations members replicates
     analysis.renders: plan chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
     analysis.pages: templates plain_table

@@ -4,21 +4,26 @@ Conventions
     A representation is an array (clip, feature): posterior means, principal components, MFCC statistics, ...
     Settings are normalised to [0, 1]; a clip whose effect has fewer parameters than another is padded with NaN.
     Everything is fitted on one set of recordings and scored on another; the same recording in both is an error.
+    Whatever a probe can be tuned by is chosen by cross-validation on the clips that it is fitted on, recordings kept
+    whole, and for every representation alike. Linear probes see features without outliers (`Standard`).
 
 Figures
-    classify          effect from the features: logistic regression, 15 nearest neighbours (cosine), random forest.
-    settings          settings from the features: ridge regression, R² and mean absolute error of each parameter.
+    classify          effect from the features: logistic regression, 15 nearest neighbours, random forest, extra trees.
+    settings          settings from the features: ridge regression or extra trees, R² and mean absolute error of each
+                      parameter.
     settings_one_clip the same with five folds over the settings of one known clip, Grant's (2023) easy protocol.
     share_of_ceiling  mean R² relative to what can be known, over the parameters of which anything can be.
     identify          the recording from the features: what a representation of effects should not give away.
     active_units      latent dimensions whose posterior mean varies (Burda et al. 2016).
 """
 
-from typing import NamedTuple
+import warnings
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.model_selection import GroupKFold, KFold
@@ -26,8 +31,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from jaxvae.effects import cores
+
 ALPHAS = 10.0 ** np.arange(-1, 7)
+STRENGTHS = 10.0 ** np.arange(-4, 2)
+"""Of logistic regression: the inverse of the penalty, scikit-learn's C."""
 NEIGHBOURS = 15
+_FOLDS = 5
+_MIDDLE = (1.0, 99.0)  # percentiles, from which a feature may be away by half their distance
+_TOLERANCE = 1e-2  # of the gradient, for a choice among strengths; the one that is chosen is fitted to a tenth of it
 
 
 class Labelled(NamedTuple):
@@ -45,6 +57,34 @@ class Labelled(NamedTuple):
         return Labelled(
             self.features[clips], self.effect[clips], self.normalized[clips][:, columns], self.recording[clips]
         )
+
+
+class Standard(NamedTuple):
+    """Features without outliers, then at mean 0 and deviation 1, as some clips have them.
+
+    They are held to the range between their 1st and 99th percentile and half of it more on either side, which leaves a
+    normal feature as it is. A statistic that explodes on one clip in a hundred would leave the others no scale.
+    """
+
+    low: Float[np.ndarray, " feature"]
+    high: Float[np.ndarray, " feature"]
+    mean: Float[np.ndarray, " feature"]
+    scale: Float[np.ndarray, " feature"]
+
+    @classmethod
+    def of(cls, features: Float[np.ndarray, "clip feature"]) -> "Standard":
+        """That of these clips."""
+        low, high = np.percentile(features.astype(np.float64), _MIDDLE, axis=0)
+        low, high = low - (high - low) / 2, high + (high - low) / 2
+        held = np.clip(features, low, high)
+        scale = held.std(axis=0)
+        # A feature that is the same for all but rounding has no scale.
+        still = scale <= 1e-9 * (1 + np.abs(high))
+        return cls(low, high, held.mean(axis=0), np.where(still, np.inf, scale))
+
+    def __call__(self, features: Float[np.ndarray, "clip feature"]) -> Float[np.ndarray, "clip feature"]:
+        """Features in this form."""
+        return (np.clip(features.astype(np.float64), self.low, self.high) - self.mean) / self.scale
 
 
 class Classification(NamedTuple):
@@ -89,8 +129,9 @@ class Identification(NamedTuple):
 def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classification]:
     """Scores of each classifier of the effect, fitted on `train` and scored on `test`.
 
-    Neighbours are compared by cosine after the training mean is taken away, with the features' own scale: the spread
-    of a latent dimension or principal component carries its importance.
+    Neighbours are compared by cosine after the training mean is taken away, with the features' own scale, in which the
+    spread of a latent dimension or principal component carries its importance, or standardised, which numbers of
+    different units need: whichever answers more clips of `train` rightly.
 
     Raises:
         ValueError: a recording is in both sets, or `test` holds an effect that `train` lacks.
@@ -99,28 +140,98 @@ def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classi
     unknown = np.setdiff1d(test.effect, train.effect)
     if unknown.size:
         raise ValueError(f"effects {unknown.tolist()} are in the test clips only; embed them for training as well")
-    logistic, knn = _classifiers(NEIGHBOURS)
-    forest = RandomForestClassifier(100, random_state=seed, n_jobs=-1)
+    predicted = {
+        "logistic": _logistic(train, test),
+        "knn": _nearest(train, test),
+        "forest": _fitted(RandomForestClassifier(100, random_state=seed, n_jobs=cores()), train, test),
+        "trees": _fitted(ExtraTreesClassifier(300, min_samples_leaf=2, random_state=seed, n_jobs=cores()), train, test),
+    }
     effects = np.unique(train.effect)
     most_frequent = effects[np.argmax(np.bincount(train.effect)[effects])]
-    scores = {}
-    for name, classifier in (("logistic", logistic), ("knn", knn), ("forest", forest)):
-        predicted = classifier.fit(train.features, train.effect).predict(test.features)
-        scores[name] = Classification(
-            accuracy=float(np.mean(predicted == test.effect)),
-            macro_f1=float(f1_score(test.effect, predicted, labels=effects, average="macro", zero_division=0.0)),
+    return {
+        name: Classification(
+            accuracy=float(np.mean(answers == test.effect)),
+            macro_f1=float(f1_score(test.effect, answers, labels=effects, average="macro", zero_division=0.0)),
             chance=float(np.mean(test.effect == most_frequent)),
-            confusion=confusion_matrix(test.effect, predicted, labels=effects),
-            correct=predicted == test.effect,
+            confusion=confusion_matrix(test.effect, answers, labels=effects),
+            correct=answers == test.effect,
         )
-    return scores
+        for name, answers in predicted.items()
+    }
 
 
-def settings(train: Labelled, test: Labelled) -> dict[int, list[Regression]]:
-    """Scores of each parameter of each effect, by ridge regressions fitted on `train` and scored on `test`.
+def _fitted(classifier, train: Labelled, test: Labelled) -> np.ndarray:
+    return classifier.fit(train.features, train.effect).predict(test.features)
 
-    The strength of the penalty is chosen for each parameter by cross-validation that keeps recordings whole,
-    if there are several.
+
+def _logistic(train: Labelled, test: Labelled) -> np.ndarray:
+    """Answers of the logistic regression whose strength has the greatest likelihood over the folds of `train`."""
+    standard = Standard.of(train.features)
+    fit, score = standard(train.features), standard(test.features)
+    if fit.shape[1] > len(fit):  # more features than clips lie in a space of as many dimensions as there are clips
+        axes = np.linalg.svd(fit, full_matrices=False)[2].T
+        fit, score = fit @ axes, score @ axes
+    losses = np.zeros(len(STRENGTHS))
+    for chosen, held in folds(train.recording):
+        known = np.isin(train.effect[held], train.effect[chosen])  # a fold may lack an effect that is rare
+        for place, strength in enumerate(STRENGTHS):
+            probe = _regression(strength, _TOLERANCE).fit(fit[chosen], train.effect[chosen])
+            columns = np.searchsorted(probe.classes_, train.effect[held][known])
+            likelihood = probe.predict_log_proba(fit[held][known])[np.arange(known.sum()), columns]
+            losses[place] -= likelihood.sum()
+    best = STRENGTHS[losses.argmin()]
+    return _regression(best, _TOLERANCE / 10).fit(fit, train.effect).predict(score)
+
+
+class _Quiet(LogisticRegression):
+    """Without a warning where the iterations end first, as those of the weakest penalties do, which are not chosen."""
+
+    def fit(self, *arguments):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return super().fit(*arguments)
+
+
+def _regression(strength: float, tolerance: float) -> LogisticRegression:
+    return _Quiet(C=strength, tol=tolerance, max_iter=500)
+
+
+def _nearest(train: Labelled, test: Labelled) -> np.ndarray:
+    """Answers of the nearest neighbours in the better of two scales."""
+    standard = Standard.of(train.features)
+    centre = train.features.mean(axis=0, dtype=np.float64)
+    scales = (lambda features: features - centre, standard)
+    right = [0, 0]
+    for chosen, held in folds(train.recording):
+        for place, scale in enumerate(scales):
+            known = scale(train.features)
+            probe = _neighbours(len(chosen)).fit(known[chosen], train.effect[chosen])
+            right[place] += int(np.sum(probe.predict(known[held]) == train.effect[held]))
+    scale = scales[int(np.argmax(right))]
+    return _neighbours(len(train.effect)).fit(scale(train.features), train.effect).predict(scale(test.features))
+
+
+def _neighbours(clips: int) -> KNeighborsClassifier:
+    return KNeighborsClassifier(min(NEIGHBOURS, clips), metric="cosine")
+
+
+def folds(recording: Int[np.ndarray, " clip"]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Five folds (chosen, held) that keep recordings whole; of one recording, folds of its clips.
+
+    With one recording the folds can only keep clips apart: what is chosen suffers, the test is as unseen as ever.
+    """
+    count = len(np.unique(recording))
+    if count > 1:
+        return list(GroupKFold(min(_FOLDS, count)).split(recording, groups=recording))
+    return list(KFold(min(_FOLDS, len(recording))).split(recording))
+
+
+def settings(
+    train: Labelled, test: Labelled, probe: Literal["ridge", "trees"] = "ridge", seed: int = 0
+) -> dict[int, list[Regression]]:
+    """Scores of each parameter of each effect, by regressions fitted on `train` and scored on `test`.
+
+    Of ridge regression the strength of the penalty is chosen for each parameter.
 
     Raises:
         ValueError: a recording is in both sets.
@@ -129,7 +240,12 @@ def settings(train: Labelled, test: Labelled) -> dict[int, list[Regression]]:
     scores = {}
     for effect in np.unique(test.effect).tolist():
         fit, held = train.of_effect(effect), test.of_effect(effect)
-        predicted = _ridge(fit.features, fit.normalized, fit.recording, held.features)
+        if probe == "ridge":
+            predicted = _ridge(fit.features, fit.normalized, fit.recording, held.features)
+        else:
+            trees = ExtraTreesRegressor(100, min_samples_leaf=3, max_features=1 / 3, random_state=seed, n_jobs=cores())
+            targets = fit.normalized if fit.normalized.shape[1] > 1 else fit.normalized[:, 0]
+            predicted = trees.fit(fit.features, targets).predict(held.features).reshape(held.normalized.shape)
         scores[effect] = _score(fit.normalized.mean(axis=0), predicted, held.normalized)
     return scores
 
@@ -164,8 +280,8 @@ def identify(
 
     The clips of each recording are split in two halves at random; either half is fitted, the other scored. `groups`
     holds together what would give the recording away by itself, such as the renders of one dry clip: a group is in
-    one half. Logistic regression and nearest neighbours as in `classify`, the latter by as many neighbours as a
-    recording has clips in a half, 15 at most. Recordings of one group only are left out.
+    one half. By logistic regression of strength 1, and by as many nearest neighbours as a recording has clips in a
+    half, 15 at most: to choose more would take as long as all the rest. Recordings of one group only are left out.
 
     Raises:
         ValueError: fewer than two recordings have two groups of clips.
@@ -226,10 +342,7 @@ def _require_unseen(train: Labelled, test: Labelled) -> None:
 def _ridge(train, targets, groups, test) -> np.ndarray:
     """Predictions (clip, target) for `test`; each target has the penalty with the least cross-validated error."""
     errors = np.zeros((len(ALPHAS), targets.shape[1]))
-    count = len(np.unique(groups))
-    # With one recording the folds can only keep clips apart; the penalty suffers, the test is as unseen as ever.
-    folds = GroupKFold(min(5, count)).split(train, groups=groups) if count > 1 else KFold(5).split(train)
-    for fit, held in folds:
+    for fit, held in folds(groups):
         errors += np.sum((_ridge_path(train[fit], targets[fit], train[held]) - targets[held]) ** 2, axis=1)
     return _ridge_path(train, targets, test)[errors.argmin(axis=0), :, np.arange(targets.shape[1])].T
 
@@ -237,13 +350,13 @@ def _ridge(train, targets, groups, test) -> np.ndarray:
 def _ridge_path(train, targets, test) -> np.ndarray:
     """Predictions (penalty, clip, target) of ridge regressions on standardised features.
 
-    One eigendecomposition serves all penalties, which is why this is not scikit-learn's.
+    One singular value decomposition serves all penalties, which is why this is not scikit-learn's.
     """
-    scaler = StandardScaler().fit(train)
-    x, mean = scaler.transform(train).astype(np.float64), targets.mean(axis=0)
-    squares, axes = np.linalg.eigh(x.T @ x)
-    projected, onto = axes.T @ (x.T @ (targets - mean)), scaler.transform(test) @ axes
-    return mean + (onto / (squares + ALPHAS[:, None])[:, None]) @ projected
+    standard = Standard.of(train)
+    mean = targets.mean(axis=0)
+    left, singular, axes = np.linalg.svd(standard(train), full_matrices=False)
+    projected, onto = left.T @ (targets - mean), standard(test) @ axes.T
+    return mean + (onto * (singular / (singular**2 + ALPHAS[:, None]))[:, None]) @ projected
 
 
 def _score(constant, predicted, truth) -> list[Regression]:

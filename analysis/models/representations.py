@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from analysis.models import baselines
+from analysis.models import baselines, statistics
 from analysis.models.baselines import PrincipalComponents
 from jaxvae import inference
 from jaxvae.data import dataset
@@ -21,6 +21,9 @@ from jaxvae.data import dataset
 Hears = Literal["wet", "wet and dry", "nothing"]
 _NOISE_DIMENSIONS = 16
 _REMEMBERED_CLIPS = 4_000  # of 33 kB, as spectrograms
+_REMEMBERED_LEVELS = 1_500  # of 70 kB
+FINE, WAVEFORM = "fine statistics", "waveform statistics"
+BOTH = "waveform and fine statistics"
 _LEAST = 1e-9  # of a probability, which rounding makes 0 and its logarithm infinite
 
 
@@ -54,8 +57,8 @@ class Remembered:
 class RememberedByClip:
     """A function of clips, each by itself, that knows its results of the last clips: dry ones come again and again."""
 
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        self._function = function
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray], most: int = _REMEMBERED_CLIPS) -> None:
+        self._function, self._most = function, most
         self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
@@ -64,14 +67,16 @@ class RememberedByClip:
         if new:
             self._known |= zip(new, self._function(clips[list(new.values())]), strict=True)
         result = np.stack([self._known[digest] for digest in digests])
-        while len(self._known) > _REMEMBERED_CLIPS:
+        while len(self._known) > self._most:
             self._known.popitem(last=False)
         return result
 
 
-def _remembered(function: Callable[[np.ndarray], np.ndarray]) -> tuple[Callable, Callable]:
-    """For the wet and for the dry clips of a chunk."""
-    return Remembered(function), Remembered(RememberedByClip(function))
+def _remembered(
+    function: Callable[[np.ndarray], np.ndarray], most: int = _REMEMBERED_CLIPS
+) -> tuple[Callable, Callable]:
+    """For the wet and for the dry clips of a chunk, results of so many of which are kept."""
+    return Remembered(function), Remembered(RememberedByClip(function, most))
 
 
 def dry_aware(name: str) -> str:
@@ -101,7 +106,8 @@ def rows(
     rate = encoder.experiment.audio.sample_rate
     components = min(components, train.clips // 2)
     spectrogram, dry_spectrogram = _remembered(lambda clips: encoder.spectrogram(clips, rate))
-    statistics, dry_statistics = _remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
+    mfcc, dry_mfcc = _remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
+    handmade = _handmade(rate)
     aware = {name: model for name, model in models.items() if model.dry_aware}
     with ThreadPoolExecutor() as threads:  # a fit leaves a core idle for half its time
         fits = [
@@ -122,7 +128,8 @@ def rows(
         ),
         Representation(pca.name, "wet", lambda wet, dry: pca.code(spectrogram(wet)), mapped=True),
         Representation("fresh weights", "wet", lambda wet, dry: fresh.posterior_of_spectrograms(spectrogram(wet)).mean),
-        Representation("MFCC statistics", "wet", lambda wet, dry: statistics(wet)),
+        Representation("MFCC statistics", "wet", lambda wet, dry: mfcc(wet)),
+        *(row for row in handmade if row.hears == "wet"),
     ]
     if aware:
         made += [
@@ -146,15 +153,47 @@ def rows(
                 )
             )
         made.append(
-            Representation(
-                difference("MFCC statistics"), "wet and dry", lambda wet, dry: statistics(wet) - dry_statistics(dry)
-            )
+            Representation(difference("MFCC statistics"), "wet and dry", lambda wet, dry: mfcc(wet) - dry_mfcc(dry))
         )
+        made += [row for row in handmade if row.hears == "wet and dry"]
     made += [
         Representation("noise", "nothing", lambda wet, dry: noise.normal(size=(len(wet), _NOISE_DIMENSIONS))),
         Representation("constant", "nothing", lambda wet, dry: np.zeros((len(wet), 1))),
     ]
     return made, pca
+
+
+def _handmade(rate: int) -> list[Representation]:
+    """Statistics of the wet clip; with the dry one also their differences, which cost little more."""
+    levels, dry_levels = _remembered(lambda clips: statistics.mel_levels(clips, rate), _REMEMBERED_LEVELS)
+    wet_fine = Remembered(lambda wet: statistics.fine(levels(wet)))
+    dry_fine = Remembered(lambda dry: statistics.fine(dry_levels(dry)))
+    waveform, dry_waveform = _remembered(lambda clips: statistics.waveform(clips, rate))
+
+    def fine(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
+        return wet_fine(wet)
+
+    def fine_difference(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
+        between = statistics.fine(levels(wet) - dry_levels(dry))
+        return np.concatenate([wet_fine(wet), wet_fine(wet) - dry_fine(dry), between], axis=1)
+
+    def waveform_difference(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
+        return np.concatenate([waveform(wet), waveform(wet) - dry_waveform(dry)], axis=1)
+
+    blind = {FINE: (fine,), WAVEFORM: (lambda wet, dry: waveform(wet),)}
+    aware = {FINE: (fine_difference,), WAVEFORM: (waveform_difference,)}
+    made = []
+    for hears, name_of, kinds in (("wet", str, blind), ("wet and dry", difference, aware)):
+        kinds[BOTH] = kinds[WAVEFORM] + kinds[FINE]
+        for name, functions in kinds.items():
+            made.append(
+                Representation(
+                    name_of(name),
+                    hears,
+                    lambda wet, dry, functions=functions: np.concatenate([f(wet, dry) for f in functions], axis=1),
+                )
+            )
+    return made
 
 
 def _sees_alike(model: inference.SpectrogramEncoder, other: inference.SpectrogramEncoder) -> bool:

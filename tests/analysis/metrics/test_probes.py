@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegressionCV, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -28,7 +28,7 @@ TRAIN, TEST = range(10), range(10, 15)
 def test_effects_in_the_features_are_read_and_absent_ones_are_chance():
     informed = probes.classify(made(600, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0))
     blind = probes.classify(made(600, TRAIN, 0, 0.0), made(300, TEST, 1, 0.0))
-    assert set(informed) == {"logistic", "knn", "forest"}
+    assert set(informed) == {"logistic", "knn", "forest", "trees"}
     for name in informed:
         assert informed[name].accuracy > 0.85
         assert informed[name].macro_f1 > 0.85
@@ -37,6 +37,65 @@ def test_effects_in_the_features_are_read_and_absent_ones_are_chance():
         assert informed[name].confusion.sum() == 300
         assert np.trace(informed[name].confusion) == round(informed[name].accuracy * 300)
         assert informed[name].correct.mean() == informed[name].accuracy
+
+
+def test_an_outlier_in_a_feature_leaves_the_others_their_scale():
+    """One clip in 300 at a million times the deviation: unless held, the feature says nothing of the rest."""
+    train, test = made(300, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0)
+    before = probes.classify(train, test)["logistic"].accuracy
+    train.features[7] = test.features[9] = 1e6
+    assert probes.classify(train, test)["logistic"].accuracy > before - 0.02
+    standard = probes.Standard.of(train.features)
+    held = standard(train.features)
+    assert np.abs(held).max() < 10 and held.std(axis=0) == pytest.approx(1)
+    normal = np.random.default_rng(0).normal(size=(1_000, 3))
+    expected = (normal - normal.mean(axis=0)) / normal.std(axis=0)
+    np.testing.assert_allclose(probes.Standard.of(normal)(normal), expected, atol=1e-9)  # nothing is held
+
+
+def test_neighbours_of_numbers_in_different_units_are_those_of_standardised_ones():
+    train, test = made(300, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0)
+    for clips in (train, test):  # a number that says nothing, in units a thousand times as small
+        clips.features[:, 4] = 1_000 * np.random.default_rng(len(clips.features)).normal(size=300)
+    assert probes.classify(train, test)["knn"].accuracy > 0.8
+
+
+def test_strength_of_logistic_regression_is_that_of_least_loss_on_recordings_left_out():
+    """Many numbers that name the recording and few that name the effect: a strong fit learns the recordings."""
+
+    def clips(recordings, seed):
+        labelled = made(240, recordings, seed, 0.4)
+        own = np.random.default_rng(99).normal(size=(15, 200))[labelled.recording]
+        effect = labelled.recording % 3  # an effect goes with the recording in part
+        chosen = np.random.default_rng(seed).random(240) < 0.5
+        return labelled._replace(
+            features=np.concatenate([labelled.features, own], axis=1).astype(np.float32),
+            effect=np.where(chosen, effect, labelled.effect),
+        )
+
+    train, test = clips(TRAIN, 0), clips(TEST, 1)
+    standard = probes.Standard.of(train.features)
+    theirs = LogisticRegressionCV(
+        Cs=probes.STRENGTHS,
+        cv=probes.folds(train.recording),
+        scoring="neg_log_loss",
+        max_iter=2_000,
+        l1_ratios=(0.0,),
+        use_legacy_attributes=False,
+    ).fit(standard(train.features), train.effect)
+    assert theirs.C_ < probes.STRENGTHS[-1]
+    answers = theirs.predict(standard(test.features))
+    assert np.mean(probes._logistic(train, test) == answers) > 0.97
+
+
+def test_settings_are_read_by_trees_where_no_line_reads_them():
+    train, test = made(900, TRAIN, 0, 0.0), made(450, TEST, 1, 0.0)
+    for clips in (train, test):  # a circle
+        angle = 2 * np.pi * clips.normalized[:, 0]
+        clips.features[:, 4:6] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    line, trees = (probes.settings(train, test, probe) for probe in ("ridge", "trees"))
+    for effect in line:
+        assert line[effect][0].r2 < 0.65 < 0.75 < trees[effect][0].r2
 
 
 def test_scores_do_not_depend_on_the_order_of_clips():

@@ -16,10 +16,9 @@ def test_a_function_is_called_once_for_the_wet_clips_of_a_chunk():
     assert len(called) == 2  # equal clips are not the same clips
 
 
-def test_a_function_is_called_once_for_each_dry_clip_however_often_it_comes(monkeypatch):
-    monkeypatch.setattr(representations, "_REMEMBERED_CLIPS", 5)
+def test_a_function_is_called_once_for_each_dry_clip_however_often_it_comes():
     seen = []
-    remembered = representations.RememberedByClip(lambda clips: seen.extend(clips[:, 0]) or clips[:, :1] + 1)
+    remembered = representations.RememberedByClip(lambda clips: seen.extend(clips[:, 0]) or clips[:, :1] + 1, 5)
     rows = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     for chosen in ([0, 1, 0, 0], [1, 2, 3], [3, 3, 1], [0]):
         np.testing.assert_array_equal(remembered(rows[chosen]), rows[chosen, :1] + 1)
