@@ -67,6 +67,35 @@ class Recipe(NamedTuple):
         return Augmentation(float(self.speed[clip]), int(self.filter[clip]))
 
 
+class _Members(NamedTuple):
+    """The recordings of a split."""
+
+    recordings: Sequence[Recording]
+    """Of all splits."""
+    indices: Int64[np.ndarray, "member"]
+    """Which of them are of this one."""
+    ends: Int64[np.ndarray, "member"]
+    """Where each would end if they lay end to end."""
+
+    @classmethod
+    def of(cls, recordings: Sequence[Recording], split: str) -> "_Members":
+        """Those of the split of that name."""
+        indices = [index for index, recording in enumerate(recordings) if recording.split == split]
+        lengths = [recordings[index].length for index in indices]
+        return cls(recordings, np.array(indices, np.int64), np.cumsum(lengths, dtype=np.int64))
+
+    def draw(self, generator: np.random.Generator, taken: int | None) -> int:
+        """Index of a recording, in proportion to the lengths; not `taken`, if there is another."""
+        first = length = 0  # of what is left out
+        if taken is not None and len(self.indices) > 1:
+            length = self.recordings[taken].length
+            first = self.ends[np.searchsorted(self.indices, taken)] - length
+        sample = generator.integers(self.ends[-1] - length)
+        if sample >= first:
+            sample += length
+        return int(self.indices[np.searchsorted(self.ends, sample, side="right")])
+
+
 def concatenate(recipes: Sequence[Recipe]) -> Recipe:
     """What the clips of several recipes, one after the other, are made of."""
     return Recipe(*(np.concatenate(column) for column in zip(*recipes, strict=True)))
@@ -148,7 +177,7 @@ def render(
         redraws=np.zeros((len(clips), len(REASONS)), np.int32),
     )
     vary = experiment.data.vary and split == "train"
-    members = {index: recording for index, recording in enumerate(recordings) if recording.split == split}
+    members = _Members.of(recordings, split)
     generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), number)) for number in blocks]
     failures = np.zeros(len(clips), np.int32)  # in a row
     pending = list(range(len(blocks)))
@@ -192,7 +221,7 @@ def _draw_block(
     number: int,
     generator: np.random.Generator,
     kinds: Sequence[Effect],
-    members: dict[int, Recording],
+    members: _Members,
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
     vary: bool,
@@ -212,23 +241,22 @@ def _draw_block(
 
 def _draw_crop(
     generator: np.random.Generator,
-    members: dict[int, Recording],
+    members: _Members,
     taken: int | None,
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
     vary: bool,
 ) -> tuple[int, int, Augmentation, int]:
     """A crop: recording, if possible not `taken`, first sample, how it is played; and the silent ones drawn before."""
-    indices = [index for index in members if index != taken] or list(members)
-    ends = np.cumsum([members[index].length for index in indices])
     for silent in range(_ATTEMPTS):
-        index = indices[np.searchsorted(ends, generator.integers(ends[-1]), side="right")]
-        samples, length = experiment.audio.clip_samples, members[index].length
+        index = members.draw(generator, taken)
+        recording = members.recordings[index]
+        samples, length = experiment.audio.clip_samples, recording.length
         played = augmentation.draw(generator, samples, length) if vary else Augmentation()
-        start = members[index].start + int(generator.integers(length - played.samples(samples) + 1))
+        start = recording.start + int(generator.integers(length - played.samples(samples) + 1))
         if audio.peak_dbfs(_faded_crop(prepared, start, played, experiment)) >= CROP_SILENT_DBFS:
             return index, start, played, silent
     raise audio.AudioError(
         f"{_ATTEMPTS} crops in a row are silent (peak below {CROP_SILENT_DBFS:.0f} dBFS), the last of "
-        f"{', '.join(members[index].files)}; leave out recordings that are mostly silence"
+        f"{', '.join(recording.files)}; leave out recordings that are mostly silence"
     )

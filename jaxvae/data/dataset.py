@@ -30,7 +30,7 @@ from jaxvae.data.shards import Shard
 from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect
 
-_FORMAT = 5  # of the files; a change of what is in them, or of how clips are drawn, raises it
+_FORMAT = 6  # of the files; a change of what is in them, or of how clips are drawn, raises it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,8 +109,7 @@ class Dataset:
         if name not in SPLITS:
             raise ValueError(f"no split is named {name!r}; use one of {', '.join(SPLITS)}")
         own = [shard for shard in shards.every(self.experiment) if shard.split == name]
-        absent = sum(shard.split == name for shard in self.missing())
-        if absent:
+        if absent := len(self.missing(own)):
             raise FileNotFoundError(
                 f"{absent} of the {len(own)} {name} shards are not in {self.folder}; render the other parts"
             )
@@ -126,10 +125,11 @@ class Dataset:
             _experiment=self.experiment,
         )
 
-    def missing(self) -> list[Shard]:
-        """Shards that are not rendered yet."""
+    def missing(self, of: Sequence[Shard] | None = None) -> list[Shard]:
+        """Shards that are not rendered yet, of all or of these."""
         samples, sizes = self.experiment.audio.clip_samples, self.folder.sizes()
-        return [shard for shard in shards.every(self.experiment) if not shard.complete(sizes.get, samples)]
+        of = shards.every(self.experiment) if of is None else of
+        return [shard for shard in of if not shard.complete(sizes.get, samples)]
 
 
 def render(
@@ -153,8 +153,7 @@ def render(
     if not 1 <= part[0] <= part[1]:
         raise ValueError(f"part {part[0]} of {part[1]} does not exist; use 1 of {part[1]} to {part[1]} of {part[1]}")
     dataset = _prepare(experiment, progress)
-    own = shards.every(experiment)[part[0] - 1 :: part[1]]
-    missing = [shard for shard in dataset.missing() if shard in own]
+    missing = dataset.missing(shards.every(experiment)[part[0] - 1 :: part[1]])
     samples = experiment.audio.clip_samples
     needed, free = sum(shard.bytes(samples) for shard in missing), dataset.folder.free()
     if free is not None and needed > free:

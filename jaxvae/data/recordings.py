@@ -1,20 +1,24 @@
 """Recordings: folders of audio files brought to one form, and split into train, validation and test.
 
 Conventions
-    A recording is the unit of the split, so nothing of one recording is in two splits. It is a file of at least a
-    clip, or shorter files of one folder joined in sorted order until they make a clip; what is left over joins the
-    last of these, or, alone in its folder, is repeated up to a clip.
+    The split of a file is drawn by a hash of its content and the seed: no other file that comes, goes or moves changes
+    it, except where a split would be empty (`_split`).
+    A recording is a file of at least a clip, or shorter files of one folder and one split joined in sorted order until
+    they make a clip; what is left over joins the last of these, or, alone in its folder and split, is repeated up to
+    a clip. So nothing of one recording is in two splits. In the prepared audio, joined recordings come last.
     Every file is scaled to the same peak, which 16 bits need to keep quiet recordings free of noise; the level of a
     dry clip is set after cropping anyway. Joined files have short fades, so that a join does not click.
     A file is known by its content and its path below the folder that was named, never by where that folder is; below
     the last folder before the first wildcard, where a pattern was named.
 """
 
+import bisect
 import collections
 import glob
 import hashlib
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,6 +54,19 @@ class File(NamedTuple):
     pattern, below its fixed part)."""
     digest: str
     """Of the content."""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it is of data.test_audio."""
+        return self.name.startswith("test_audio/")
+
+
+class _Short(NamedTuple):
+    """A file shorter than a clip, `length` samples from byte `offset` of those that wait to be joined."""
+
+    file: File
+    offset: int
+    length: int
 
 
 class Recording(NamedTuple):
@@ -127,25 +144,38 @@ def prepare(
         AudioError: too few recordings are left.
     """
     skipped: list[Skipped] = []
-    joined: list[tuple[tuple[str, ...], int]] = []
     target.write(bytes(_HEADER_BYTES))  # the header needs the length, which is known at the end
-    usable = _decode(files, sample_rate, skipped, progress)
-    for names, samples in _join(usable, clip_samples, round(_JOIN_MS / 1_000 * sample_rate)):
-        target.write(audio.to_int16(samples).data)
-        joined.append((names, len(samples)))
+    long: list[tuple[File, int]] = []
+    short: list[_Short] = []
+    # Short files wait in a file of their own until their splits are known, which takes all files.
+    with tempfile.TemporaryFile(dir=Path(target.name).parent) as waiting:
+        for file, samples in _decode(files, sample_rate, skipped, progress):
+            if len(samples) >= clip_samples:
+                target.write(audio.to_int16(samples).data)
+                long.append((file, len(samples)))
+            else:
+                short.append(_Short(file, waiting.tell(), len(samples)))
+                waiting.write(audio.to_int16(samples).data)
+        usable = [file for file, _ in long] + [part.file for part in short]
+        splits = _split(usable, any(file.held_out for file in files), shares, seed, skipped)
+        recordings: list[Recording] = []
+        end = 0
+        for file, length in long:
+            recordings.append(Recording((file.name,), end, length, splits[file.name]))
+            end += length
+        fade_samples = round(_JOIN_MS / 1_000 * sample_rate)
+        for parts in _join(short, splits, clip_samples):
+            samples = np.concatenate([_read_short(waiting, part, fade_samples) for part in parts])
+            length = max(len(samples), clip_samples)
+            target.write(audio.to_int16(np.resize(samples, length)).data)
+            names = tuple(part.file.name for part in parts)
+            recordings.append(Recording(names, end, length, splits[names[0]]))
+            end += length
     target.seek(0)
-    shape = (sum(length for _, length in joined),)
-    np.lib.format.write_array_header_1_0(target, {"descr": "<i2", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(target, {"descr": "<i2", "fortran_order": False, "shape": (end,)})
     if target.tell() != _HEADER_BYTES:
         raise RuntimeError(f"the header of the recordings takes {target.tell()} bytes instead of {_HEADER_BYTES}")
-    held_out = any(file.name.startswith("test_audio/") for file in files)
-    splits = _split(joined, held_out, shares, seed, skipped)
-    starts = itertools.accumulate((length for _, length in joined), initial=0)
-    recordings = tuple(
-        Recording(names, start, length, split)
-        for (names, length), start, split in zip(joined, starts, splits, strict=False)
-    )
-    return Prepared(recordings, tuple(skipped))
+    return Prepared(tuple(recordings), tuple(skipped))
 
 
 def _digest(path: Path) -> str:
@@ -168,8 +198,8 @@ def _in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) ->
 
 def _decode(
     files: Sequence[File], sample_rate: int, skipped: list[Skipped], progress: bool
-) -> Iterator[tuple[str, Float[np.ndarray, "sample"]]]:
-    """Name and audio of each usable file; the others are added to `skipped`."""
+) -> Iterator[tuple[File, Float[np.ndarray, "sample"]]]:
+    """Each usable file and its audio; the others are added to `skipped`."""
 
     def decode(file: File) -> np.ndarray | AudioError:
         try:
@@ -191,68 +221,73 @@ def _decode(
         if isinstance(result, AudioError):
             skipped.append(Skipped(file.name, str(result).replace(str(file.path), "the file")))
         else:
-            yield file.name, result
+            yield file, result
 
 
-def _join(
-    usable: Iterable[tuple[str, Float[np.ndarray, "sample"]]], clip_samples: int, fade_samples: int
-) -> Iterator[tuple[tuple[str, ...], Float[np.ndarray, "sample"]]]:
-    """Recordings of at least a clip: file names and audio."""
-
-    def recording(parts: list[tuple[str, np.ndarray]]) -> tuple[tuple[str, ...], np.ndarray]:
-        faded = [audio.fade(samples, min(fade_samples, len(samples) // 2)) for _, samples in parts]
-        return tuple(name for name, _ in parts), np.concatenate(faded)
-
-    for _, in_folder in itertools.groupby(usable, key=lambda item: item[0].rpartition("/")[0]):
-        complete: list[tuple[str, np.ndarray]] = []  # the last that made a clip, held back for what is left over
-        short: list[tuple[str, np.ndarray]] = []
-        for name, samples in in_folder:
-            if len(samples) >= clip_samples:
-                yield (name,), samples
-                continue
-            short.append((name, samples))
-            if sum(len(part) for _, part in short) >= clip_samples:
+def _join(short: Iterable[_Short], splits: dict[str, str], clip_samples: int) -> Iterator[list[_Short]]:
+    """Files that make a recording together: of one folder and one split, in order."""
+    groups: dict[tuple[str, str], list[_Short]] = {}
+    for part in short:
+        groups.setdefault((part.file.name.rpartition("/")[0], splits[part.file.name]), []).append(part)
+    for group in groups.values():
+        complete: list[_Short] = []  # the last that made a clip, held back for what is left over
+        parts: list[_Short] = []
+        samples = 0
+        for part in group:
+            parts.append(part)
+            samples += part.length
+            if samples >= clip_samples:
                 if complete:
-                    yield recording(complete)
-                complete, short = short, []
-        if complete:
-            yield recording(complete + short)
-        elif short:
-            names, samples = recording(short)
-            yield names, np.resize(samples, clip_samples)
+                    yield complete
+                complete, parts, samples = parts, [], 0
+        yield complete + parts
+
+
+def _read_short(waiting: BinaryIO, part: _Short, fade_samples: int) -> Float[np.ndarray, "sample"]:
+    """A short file with the fades of a join."""
+    waiting.seek(part.offset)
+    samples = np.frombuffer(waiting.read(2 * part.length), np.int16)
+    return audio.fade(audio.to_float(samples), min(fade_samples, part.length // 2))
 
 
 def _split(
-    joined: Sequence[tuple[tuple[str, ...], int]],
+    files: Sequence[File],
     held_out: bool,
     shares: tuple[float, float],
     seed: int,
-    skipped: Sequence[Skipped],
-) -> list[str]:
-    """Split of each recording: in random order, each goes where a share of the duration is not yet filled."""
-    splits = ["test" if names[0].startswith("test_audio/") else "train" for names, _ in joined]
-    wanted = dict(zip(SPLITS[1:], shares, strict=True))
-    if held_out:
-        del wanted["test"]
-    own = [index for index, split in enumerate(splits) if split == "train"]
-    if len(own) <= len(wanted) or (held_out and "test" not in splits):
+    skipped: Sequence[Skipped] = (),
+) -> dict[str, str]:
+    """Split of each usable file by its name. `held_out` says whether files of test_audio are the test set.
+
+    The hash of a file's content and the seed is a number in [0, 1). Those below the share of validation are validated
+    on, those in the share above it are the test set, unless test_audio is, and training has the rest. Where a split
+    would be empty, it takes the file whose number is nearest to its own.
+    """
+    splits = {file.name: "test" for file in files if file.held_out}
+    own = [file for file in files if not file.held_out]
+    wanted = ("validation", "train") if held_out else ("validation", "test", "train")
+    if len(own) < len(wanted) or (held_out and not splits):
         reasons = "".join(f"\n  {file}: {reason}" for file, reason in skipped[:5])
         raise AudioError(
-            f"{len(joined)} usable recordings, {len(own)} of them in data.audio, cannot be split: "
-            f"{', '.join(SPLITS)} need one each; add files of at least a clip. Left out are {len(skipped)}{reasons}"
+            f"{len(files)} usable files, {len(own)} of them in data.audio, cannot be split: {', '.join(SPLITS)} need "
+            f"one each; add files. Left out are {len(skipped)}{reasons}"
         )
-    lengths = {index: joined[index][1] for index in own}
-    left = [own[index] for index in np.random.default_rng(seed).permutation(len(own))]
-    for kept, (split, share) in zip(range(len(wanted), 0, -1), wanted.items(), strict=True):
-        taken: list[int] = []
-        for index in left:
-            nearer = sum(lengths[i] for i in taken) + lengths[index] / 2 <= share * sum(lengths.values())
-            if nearer and len(left) - len(taken) > kept:  # one each for train and the splits to come
-                taken.append(index)
-        for index in taken or [min(left, key=lengths.__getitem__)]:
-            splits[index] = split
-            left.remove(index)
-    return splits
+    numbers = {file.name: _number(file, seed) for file in own}
+    ordered = sorted(numbers, key=lambda name: (numbers[name], name))
+    ascending = [numbers[name] for name in ordered]
+    start = 0
+    for place, limit in enumerate(itertools.accumulate(shares[: len(wanted) - 1]), start=1):
+        end = bisect.bisect_left(ascending, limit)
+        end = min(max(end, start + 1), len(own) - len(wanted) + place)  # one each at least
+        splits |= dict.fromkeys(ordered[start:end], wanted[place - 1])
+        start = end
+    return splits | dict.fromkeys(ordered[start:], "train")
+
+
+def _number(file: File, seed: int) -> float:
+    """Of a file, uniform on [0, 1)."""
+    digest = hashlib.blake2b(f"split {seed} {file.digest}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
 
 
 def load(path: Path) -> Int16[np.ndarray, "sample"]:

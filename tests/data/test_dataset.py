@@ -85,6 +85,11 @@ def replace_effects(monkeypatch):
     return replace
 
 
+def splits_of(made: dataset.Dataset) -> dict[str, str]:
+    """By file."""
+    return {file: recording.split for recording in made.recordings for file in recording.files}
+
+
 def every_clip(split: dataset.Split) -> np.ndarray:
     return split.audio(np.arange(split.clips))
 
@@ -99,7 +104,7 @@ def files_of(made: dataset.Dataset) -> dict[str, bytes]:
 def test_every_file_is_in_one_recording_and_every_recording_in_one_split(tmp_path):
     first = write_folder(tmp_path / "a", [3 * CLIP] * 5 + [CLIP // 2] * 7)
     second = write_folder(tmp_path / "b" / "c", [CLIP // 3] * 11, first_seed=50)
-    made = render(tmp_path, first, second.parent)
+    made = render(tmp_path, first, second.parent, vary=False)
     files = [file for recording in made.recordings for file in recording.files]
     assert len(files) == len(set(files)) == 23
     assert {recording.split for recording in made.recordings} == set(SPLITS)
@@ -111,16 +116,18 @@ def test_every_file_is_in_one_recording_and_every_recording_in_one_split(tmp_pat
             assert recording.start <= start <= recording.start + recording.length - CLIP
 
 
-def test_shares_are_met_by_duration_and_depend_on_the_seed_only(tmp_path):
-    lengths = np.random.default_rng(1).integers(CLIP, 8 * CLIP, 40).tolist()
-    folder = write_folder(tmp_path / "a", lengths)
-    made = {seed: render(tmp_path, folder, seed=seed, validation_share=0.2, test_share=0.1) for seed in (0, 1)}
-    again = render(tmp_path / "elsewhere", folder, seed=0, validation_share=0.2, test_share=0.1)
-    for split, share in (("train", 0.7), ("validation", 0.2), ("test", 0.1)):
-        total = sum(recording.length for recording in made[0].recordings if recording.split == split)
-        assert total / sum(lengths) == pytest.approx(share, abs=0.06)
-    assert made[0].recordings == again.recordings
-    assert [r.split for r in made[0].recordings] != [r.split for r in made[1].recordings]
+def test_the_split_depends_on_the_seed_and_on_no_other_file(tmp_path):
+    folder = write_folder(tmp_path / "a", [CLIP] * 40)
+    by_seed = [splits_of(render(tmp_path, folder, seed=seed)) for seed in (0, 1)]
+    assert by_seed[0] != by_seed[1]
+    soundfile.write(folder / "0.wav", noise(3 * CLIP, 99), RATE, "FLOAT")  # before all others
+    (folder / "17.wav").unlink()
+    (folder / "elsewhere").mkdir()
+    (folder / "03.wav").rename(folder / "elsewhere" / "other.wav")
+    after = splits_of(render(tmp_path, folder, seed=0))
+    assert after.pop("audio/0/elsewhere/other.wav") == by_seed[0].pop("audio/0/03.wav")
+    del after["audio/0/0.wav"], by_seed[0]["audio/0/17.wav"]
+    assert after == by_seed[0]
 
 
 @pytest.mark.parametrize("shares", [(0.01, 0.01), (0.5, 0.49), (0.9, 0.05)])
@@ -138,23 +145,31 @@ def test_held_out_folders_are_the_whole_test_set(tmp_path, folder):
     assert {recording.split for recording in made.recordings} == set(SPLITS)
 
 
-def test_short_files_of_a_folder_become_recordings_of_at_least_a_clip(tmp_path):
+def test_short_files_of_a_folder_and_split_become_recordings_of_at_least_a_clip(tmp_path):
     write_folder(tmp_path / "a" / "long", [2 * CLIP, 2 * CLIP, 2 * CLIP])
-    write_folder(tmp_path / "a" / "short", [900] * 7, first_seed=20)  # 3 + 3, and one more that joins the last
+    write_folder(tmp_path / "a" / "short", [900] * 20, first_seed=20)
     write_folder(tmp_path / "a" / "single", [700], first_seed=40)
     made = render(tmp_path, tmp_path / "a")
     recordings = {recording.files: recording for recording in made.recordings}
-    names = [f"audio/0/short/{index:02}.wav" for index in range(7)]
-    assert recordings[tuple(names[:3])].length == 2_700
-    assert recordings[tuple(names[3:])].length == 3_600
+    short = {name: split for name, split in splits_of(made).items() if "/short/" in name}
+    assert sorted(short) == [f"audio/0/short/{index:02}.wav" for index in range(20)]
+    for split in SPLITS:
+        own = sorted(name for name in short if short[name] == split)
+        for first in range(0, len(own) - 2, 3):  # three make a clip; what is left over joins the last of these
+            rest = own[first:] if first + 6 > len(own) else own[first : first + 3]
+            assert recordings[tuple(rest)].length == 900 * len(rest)
+        if 0 < len(own) < 3:
+            assert recordings[tuple(own)].length == CLIP
+    names = sorted(name for name in short if short[name] == "train")
     single = recordings[("audio/0/single/00.wav",)]
     assert single.length == CLIP
     prepared = np.load(made.folder.path("recordings.npy"))
 
     joined = prepared[recordings[tuple(names[:3])].start :][:2_700].reshape(3, 900)
     inner = slice(40, -40)  # the fades take 5 ms
-    for index, samples in enumerate(joined):
-        assert np.corrcoef(samples[inner], noise(900, 20 + index)[inner])[0, 1] > 0.9999
+    for name, samples in zip(names[:3], joined, strict=True):
+        written = noise(900, 20 + int(Path(name).stem))
+        assert np.corrcoef(samples[inner], written[inner])[0, 1] > 0.9999
     assert np.abs(joined[:, [0, -1]]).max() < 1_000  # no click where they join
     repeated = prepared[single.start :][:CLIP]
     np.testing.assert_array_equal(repeated[700:1_400], repeated[:700])
@@ -196,7 +211,7 @@ def test_nothing_usable_is_an_error_with_reasons_that_leaves_no_file(tmp_path):
     silent.mkdir()
     for index in range(4):
         soundfile.write(silent / f"{index}.wav", np.zeros(3 * CLIP + index), RATE)
-    with pytest.raises(AudioError, match=r"0 usable recordings[\s\S]*0.wav: silent"):
+    with pytest.raises(AudioError, match=r"0 usable files[\s\S]*0.wav: silent"):
         render(tmp_path, silent)
     assert not [path for path in (tmp_path / "datasets").rglob("*") if path.is_file()]
 
@@ -208,7 +223,7 @@ def test_folders_that_cannot_be_split_are_refused(tmp_path, folder):
         render(tmp_path, folder, tmp_path / "empty")
     with pytest.raises(AudioError, match=r"no folder at .*nowhere"):
         render(tmp_path, tmp_path / "nowhere")
-    with pytest.raises(AudioError, match="2 usable recordings"):
+    with pytest.raises(AudioError, match="2 usable files"):
         render(tmp_path, two)
 
 
@@ -250,7 +265,7 @@ def test_bundled_recordings_are_the_default_and_all_are_usable(tmp_path):
 
 
 def test_clips_are_levelled_finite_and_differ(tmp_path, folder):
-    made, settings = render(tmp_path, folder), {}
+    made, settings = render(tmp_path, folder, effects=("pedalboard/Distortion", "pedalboard/Bitcrush")), {}
     for name in SPLITS:
         split = made.split(name)
         wet = every_clip(split)
