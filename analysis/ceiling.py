@@ -393,7 +393,7 @@ def main(experiment: Experiment, options: Options) -> list[Path]:
     else:
         data = dataset.render(experiment, options.workers)
         kinds = [effects.get(name) for name in options.effects] or data.effects
-        dataset.require_available(kinds)
+        effects.require_available(kinds)
         searches = options.out.with_suffix(".searches.json")
         figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)
     _save(options.out, figures)

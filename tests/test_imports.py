@@ -15,8 +15,8 @@ import pytest
 # `__init__` holds no code needs no place, and neither do configs and commands, which nothing imports.
 ORDER = """
     jaxvae: atomic_file backbones block fields sweep config config_file devices spectrogram
-    jaxvae.effects: __init__ lv2 pedalboard mda vst3
-    jaxvae.data: audio augmentation recordings clips storage cluster shards dataset order input_pipeline
+    jaxvae.effects: __init__ file_digest lv2 pedalboard mda vst3
+    jaxvae.data: audio augmentation recordings clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
     jaxvae.models.backbones: grant2023 convolution patch filterbank
     jaxvae.models: effect_encoder heads vae

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from analysis.renders import chunks
 from analysis.renders.chunks import Features
 from analysis.renders.plan import Plan
-from jaxvae import atomic_file, config, fields, inference
+from jaxvae import atomic_file, config, effects, fields, inference
 from jaxvae.data import dataset
 from jaxvae.data.cluster import spread
 from jaxvae.data.storage import Folder
@@ -92,7 +92,7 @@ def embed_on(
 
 def _embed_chunk(source: Source, folder: Folder, split_name: str, rows: Plan) -> Features:
     """On a worker: posteriors of one chunk, rendered with one thread."""
-    dataset.require_available(rows.effects)
+    effects.require_available(rows.effects)
     encoder, split = _load_once(source, folder, split_name)
     chunk = chunks.render(rows, split, encoder.experiment.audio.sample_rate, workers=1)
     return chunks.apply(_functions(encoder), chunk)

@@ -1,16 +1,14 @@
 """Data set: clips rendered once through effects, in a folder.
 
 Conventions
-    A data set is a folder named after its identity: a hash of the config, the effects' tables and the content of the
-    recordings, so an equal identity means equal data, wherever the files are. In it lie `recordings.npy`,
+    A data set is a folder named after its identity (`jaxvae.data.manifest`): an equal one means equal data, wherever
+    the files are. In it lie `recordings.npy`,
     `manifest.json` (written after it) and the shards of the splits (`jaxvae.data.shards`). Shards do not depend on one
     another: a killed render continues, and several processes or the workers of a cluster may share the work.
 """
 
 import dataclasses
 import functools
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +20,13 @@ from tqdm import tqdm
 
 from jaxvae import block, effects
 from jaxvae.config import Experiment
-from jaxvae.data import audio, clips, recordings, shards
+from jaxvae.data import audio, clips, manifest, recordings, shards
 from jaxvae.data.clips import Recipe
 from jaxvae.data.cluster import spread
 from jaxvae.data.recordings import SPLITS, Recording, Skipped
 from jaxvae.data.shards import Shard
 from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect
-
-_FORMAT = 6  # of the files; a change of what is in them, or of how clips are drawn, raises it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,7 +98,18 @@ class Dataset:
     effects: tuple[Effect, ...]
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...]
+    differences: tuple[str, ...]
+    """Lines that say what of it this program would make otherwise."""
     experiment: Experiment
+
+    def require_same(self) -> None:
+        """ValueError when this program would continue it otherwise than it was begun; OSError without a plug-in."""
+        if self.differences:
+            raise ValueError(
+                f"{self.folder} cannot be continued here, where {'; '.join(self.differences)}; install the same "
+                "everywhere, or render another set"
+            )
+        effects.require_available(self.effects)
 
     def split(self, name: str) -> Split:
         """The split of that name. FileNotFoundError when shards of it are not rendered yet."""
@@ -169,7 +176,7 @@ def render(
             for _, count in spread(task, missing, cluster, main_thread):
                 bar.update(count)
         elif missing:
-            require_available(dataset.effects)
+            dataset.require_same()
             for shard in missing:
                 _render_shard(dataset, shard, workers, bar.update)
     return dataset
@@ -178,7 +185,7 @@ def render(
 def _render_missing(experiment: Experiment, folder: Folder, workers: int, shard: Shard) -> int:
     """On a worker: render a shard, and count its clips."""
     dataset = _load_once(experiment, folder)
-    require_available(dataset.effects)
+    dataset.require_same()
     return _render_shard(dataset, shard, workers, lambda count: None)
 
 
@@ -188,86 +195,72 @@ def _render_shard(dataset: Dataset, shard: Shard, workers: int | None, progress:
     )
 
 
-def require_available(kinds: Sequence[Effect]) -> None:
-    """FileNotFoundError when this machine cannot render one of the effects. A finished set needs no plug-in."""
-    unavailable = effects.unavailable()
-    for kind in kinds:
-        if kind.name in unavailable:
-            raise FileNotFoundError(f"{kind.name} cannot be rendered here: {unavailable[kind.name]}")
-
-
 def _prepare(experiment: Experiment, progress: bool) -> Dataset:
     """The data set with its recordings, but perhaps without its shards."""
     data = experiment.data
     kinds = tuple(effects.get(name) for name in data.effects)
     files = recordings.find(data.audio, data.test_audio, progress)
-    described = _describe(experiment, kinds, [(file.name, file.digest) for file in files])
-    identity = _identity(described)
-    folder = Folder(data.directory).subfolder(identity)
+    described = manifest.describe(experiment, kinds, [(file.name, file.digest) for file in files])
+    if any(entry["renderer"] is None for entry in described["effects"]):
+        folder = _of_any_renderer(Folder(data.directory), described)
+        if folder is None:
+            effects.require_available(kinds)
+            raise RuntimeError(f"what renders {', '.join(data.effects)} has no name, though it is there")
+        return load(experiment, folder)
+    folder = Folder(data.directory).subfolder(manifest.identify(described))
     try:
         folder.make()
     except OSError as error:
         message = f"cannot make the folder {folder}: {error.strerror}; set data.directory to one that can be written"
         raise OSError(error.errno, message) from error
-    if not {"manifest.json", recordings.PREPARED} <= folder.sizes().keys():
+    if not {manifest.FILE, recordings.PREPARED} <= folder.sizes().keys():
         shares = (data.validation_share, data.test_share)
         rate, clip_samples = experiment.audio.sample_rate, experiment.audio.clip_samples
         with folder.write(recordings.PREPARED) as file:
             prepared = recordings.prepare(files, file, rate, clip_samples, shares, data.seed, progress)
-        text = json.dumps({**described, "identity": identity, **prepared._asdict()}, indent=1).encode()
-        with folder.write("manifest.json", len(text)) as file:
+        text = manifest.as_json(described, prepared)
+        with folder.write(manifest.FILE, len(text)) as file:
             file.write(text)
         if prepared.skipped:
             shown = "".join(f"\n  {file}: {reason}" for file, reason in prepared.skipped[:5])
             warnings.warn(
                 f"{len(prepared.skipped)} of {len(files)} files are left out "
-                f"(all are listed in {folder}/manifest.json):{shown}",
+                f"(all are listed in {folder}/{manifest.FILE}):{shown}",
                 stacklevel=3,
             )
     return load(experiment, folder)
 
 
-def _describe(experiment: Experiment, kinds: Sequence[Effect], files: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Everything that clips depend on."""
-    data = dataclasses.asdict(experiment.data)
-    return {
-        "format": _FORMAT,
-        "audio": dataclasses.asdict(experiment.audio),
-        "data": {name: value for name, value in data.items() if name not in ("audio", "test_audio", "directory")},
-        "effects": [
-            {"name": kind.name, "parameters": [dataclasses.asdict(p) for p in kind.parameters], "held": kind.held}
-            for kind in kinds
-        ],
-        "files": files,
-    }
-
-
-def _identity(described: dict[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=8).hexdigest()
+def _of_any_renderer(directory: Folder, described: dict[str, Any]) -> Folder | None:
+    """Where a set lies that is the same, whatever rendered it."""
+    wanted = manifest.without_renderers(described)
+    for name in directory.folders():
+        folder = directory.subfolder(name)
+        if folder.size(manifest.FILE) and manifest.without_renderers(manifest.read(folder).described) == wanted:
+            return folder
+    return None
 
 
 def load(experiment: Experiment, folder: Folder) -> Dataset:
-    """The data set in a folder, for which the files of its recordings are not needed.
+    """The data set in a folder, for which neither the files of its recordings nor plug-ins are needed.
+
+    What this program would make otherwise, such as another version of what renders an effect, is warned of.
 
     Raises:
         OSError: the folder cannot be read.
-        ValueError: it holds another data set than this program would make.
+        ValueError: it is damaged, or holds the data set of another experiment.
     """
-    try:
-        found = json.loads(folder.path("manifest.json").read_text())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"no data set in {folder}; data.directory has to be where every machine sees it"
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"{folder}/manifest.json is damaged ({error}); delete {folder} to render it anew") from error
-    kinds = tuple(effects.get(name) for name in experiment.data.effects)
-    identity = _identity(_describe(experiment, kinds, found["files"]))
-    if identity != found["identity"]:
-        raise ValueError(f"{folder} is not {identity}, which this version of jaxvae makes; install the same everywhere")
-    made = tuple(Recording(tuple(names), *rest) for names, *rest in found["recordings"])
-    skipped = tuple(Skipped(*item) for item in found["skipped"])
-    return Dataset(identity, folder, kinds, made, skipped, experiment)
+    found = manifest.read(folder)
+    of_config, of_program = manifest.differences(found.described, experiment)
+    if of_config:
+        raise ValueError(f"{folder} is the data set of another config:\n  " + "\n  ".join(of_config))
+    if of_program:
+        warnings.warn(
+            f"{folder} is read as it was made; what is rendered now differs in {'; '.join(of_program)}", stacklevel=2
+        )
+    return Dataset(
+        found.identity, folder, found.effects, found.recordings, found.skipped, tuple(of_program), experiment
+    )
 
 
 _load_once = functools.lru_cache(maxsize=1)(load)

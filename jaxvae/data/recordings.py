@@ -32,6 +32,7 @@ from jaxvae.data import audio
 from jaxvae.data.audio import AudioError
 
 SPLITS = ("train", "validation", "test")
+SPLIT_RULE = "hash of each file's content"
 PREPARED = "recordings.npy"
 """Name of the file of all recordings end to end."""
 FILE_SILENT_DBFS = -60.0

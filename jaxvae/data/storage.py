@@ -74,6 +74,15 @@ class Folder:
             return {entry.name: entry.stat().st_size for entry in os.scandir(self._local()) if entry.is_file()}
         return {}
 
+    def folders(self) -> list[str]:
+        """Names of the folders in it, sorted; none where there is no such folder."""
+        with contextlib.suppress(FileNotFoundError):
+            if remote := self._remote():
+                entries = remote[0].ls(remote[1], detail=True)
+                return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")
+            return sorted(entry.name for entry in os.scandir(self._local()) if entry.is_dir())
+        return []
+
     def size(self, name: str) -> int | None:
         """Bytes of one file; None where it is absent."""
         with contextlib.suppress(FileNotFoundError):

@@ -11,6 +11,7 @@ Conventions
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import os
 import threading
@@ -93,6 +94,9 @@ class Effect:
     """(dry, swept and held settings, sample_rate) -> wet. Called with checked arguments; use `render`."""
     main_thread: bool = False
     """Whether the back-end works on Python's main thread only."""
+    renderer: Callable[[], str | None] = dataclasses.field(default=lambda: "", repr=False, compare=False)
+    """Names what renders it, by a version or a digest, as far as that is known; None where it is not installed. Clips
+    of another renderer are another data set."""
 
     def settings(self, normalized: Num[np.ndarray, " parameter"]) -> dict[str, float]:
         """Physical settings by name of one row of normalized ones; NaN may only pad the row at its end."""
@@ -160,10 +164,15 @@ def _back_ends() -> Iterator[Any]:
     yield from _REGISTERED
 
 
+def table() -> dict[str, Effect]:
+    """Every effect by its name, whether or not this machine can render it; but no VST3, which is named by its path."""
+    return {effect.name: effect for back_end in _back_ends() for effect in back_end.EFFECTS}
+
+
 def names() -> tuple[str, ...]:
     """Names of the effects that this machine can render. VST3 plug-ins are not listed: name them by path."""
     missing = unavailable()
-    return tuple(effect.name for back_end in _back_ends() for effect in back_end.EFFECTS if effect.name not in missing)
+    return tuple(name for name in table() if name not in missing)
 
 
 def unavailable() -> dict[str, str]:
@@ -171,11 +180,29 @@ def unavailable() -> dict[str, str]:
     return {name: remedy for back_end in _back_ends() for name, remedy in back_end.unavailable().items()}
 
 
+def renderer(name: str) -> str | None:
+    """What renders the effect of that name here (`Effect.renderer`); None where it is missing or unknown."""
+    if name.startswith(_VST3):
+        return importlib.import_module(f"{__name__}.vst3").renderer(name)
+    effect = table().get(name)
+    return None if effect is None else effect.renderer()
+
+
+def require_available(kinds: Sequence[Effect]) -> None:
+    """FileNotFoundError when this machine cannot render one of the effects."""
+    missing = unavailable()
+    for kind in kinds:
+        if kind.name in missing:
+            raise FileNotFoundError(f"{kind.name} cannot be rendered here: {missing[kind.name]}")
+        if kind.name.startswith(_VST3) and renderer(kind.name) is None:
+            raise FileNotFoundError(f"{kind.name} cannot be rendered here: there is no such file")
+
+
 def get(name: str) -> Effect:
     """The effect of that name. An unknown name raises ValueError, a missing VST3 FileNotFoundError."""
     if name.startswith(_VST3):
         return importlib.import_module(f"{__name__}.vst3").load(name)
-    effects = {effect.name: effect for back_end in _back_ends() for effect in back_end.EFFECTS}
+    effects = table()
     if name not in effects:
         short = {known: known.rpartition("/")[2].lower() for known in effects}
         close = difflib.get_close_matches(name.rpartition("/")[2].lower(), short.values())
@@ -183,6 +210,33 @@ def get(name: str) -> Effect:
         hint = f"did you mean {' or '.join(matches)}?" if matches else f"known are {', '.join(effects)}."
         raise ValueError(f"no effect is named {name}; {hint} A VST3 plug-in is named {_VST3}/path/to/plugin.vst3")
     return effects[name]
+
+
+def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str, float], ...]) -> Effect:
+    """The effect of that name as a data set recorded it, whether or not it is here; only a render needs it.
+
+    A render raises ValueError where the effect is unknown or has other parameters now, FileNotFoundError where its
+    plug-in is missing.
+    """
+
+    process = functools.partial(_process_recorded, name, parameters, held)
+    known = table().get(name)
+    main_thread = name.startswith(_VST3) if known is None else known.main_thread
+    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name))
+
+
+def _process_recorded(
+    name: str,
+    parameters: tuple[Parameter, ...],
+    held: tuple[tuple[str, float], ...],
+    dry: np.ndarray,
+    settings: dict[str, float],
+    sample_rate: int,
+) -> np.ndarray:
+    present = get(name)
+    if (present.parameters, present.held) != (parameters, held):
+        raise ValueError(f"{name} has other parameters here than when the data set was made; install that version")
+    return present.process(dry, settings, sample_rate)
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from jaxvae.effects import Effect, Parameter, lv2
+from jaxvae.effects import Effect, Parameter, file_digest, lv2
 
 _URI = "http://drobilla.net/plugins/mda/"
 _INSTALL = "install the mda-lv2 package (apt-get install mda-lv2) or set LV2_PATH to a folder that holds mda.lv2"
@@ -32,8 +32,14 @@ def _control(name: str, default: float, minimum: float = 0.0, maximum: float = 1
     return Parameter(name, minimum, maximum, "", "linear", default)
 
 
+def _renderer(name: str) -> str | None:
+    plugin = lv2.find(_URI + name)
+    return None if plugin is None else file_digest.named(plugin.binary)
+
+
 def _effect(name: str, *parameters: Parameter, held: tuple[tuple[str, float], ...] = ()) -> Effect:
-    return Effect(f"mda/{name}", parameters, held, functools.partial(_process, name))
+    process, renderer = functools.partial(_process, name), functools.partial(_renderer, name)
+    return Effect(f"mda/{name}", parameters, held, process, renderer=renderer)
 
 
 EFFECTS = (

@@ -8,6 +8,7 @@ Conventions
 """
 
 import functools
+import importlib.metadata
 
 import numpy as np
 
@@ -45,8 +46,13 @@ def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate
     return getattr(pedalboard, name)(**settings)(dry, sample_rate)
 
 
+@functools.cache
+def _renderer() -> str:
+    return f"pedalboard {importlib.metadata.version('pedalboard')}"
+
+
 def _effect(name: str, *parameters: Parameter, held: tuple[tuple[str, float], ...] = ()) -> Effect:
-    return Effect(f"pedalboard/{name}", parameters, held, functools.partial(_process, name))
+    return Effect(f"pedalboard/{name}", parameters, held, functools.partial(_process, name), renderer=_renderer)
 
 
 EFFECTS = (

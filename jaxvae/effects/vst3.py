@@ -8,12 +8,13 @@ Conventions
 """
 
 import functools
+import importlib.metadata
 import threading
 from pathlib import Path
 
 import numpy as np
 
-from jaxvae.effects import Effect, Parameter
+from jaxvae.effects import Effect, Parameter, file_digest
 
 _CONTINUOUS = 2**31 - 1
 """Number of steps that pedalboard reports for a parameter without steps."""
@@ -21,6 +22,7 @@ _CONTINUOUS = 2**31 - 1
 _FLUSH_SAMPLES = 512
 
 
+@functools.cache
 def load(name: str) -> Effect:
     """The effect of that name, with the parameters that the plug-in declares.
 
@@ -37,7 +39,28 @@ def load(name: str) -> Effect:
             held.append((key, float(parameter.default_raw_value)))
     if not swept:
         raise ValueError(f"{name} has no continuous parameter, so there is nothing to sweep; use another plug-in")
-    return Effect(name, tuple(swept), tuple(held), functools.partial(_process, name), main_thread=True)
+    return Effect(
+        name,
+        tuple(swept),
+        tuple(held),
+        functools.partial(_process, name),
+        main_thread=True,
+        renderer=functools.partial(renderer, name),
+    )
+
+
+def renderer(name: str) -> str | None:
+    """The plug-in's file by its digest, and its host; None where there is no such file."""
+    path, _ = _file(name)
+    if not path.exists():
+        return None
+    return f"{file_digest.named(path)}, pedalboard {importlib.metadata.version('pedalboard')}"
+
+
+def _file(name: str) -> tuple[Path, str]:
+    """Path of the plug-in's file, and which of those in it is meant."""
+    stem, found, choice = name.removeprefix("vst3:").partition(".vst3#")
+    return Path(f"{stem}.vst3" if found else stem), choice
 
 
 @functools.cache
@@ -46,8 +69,7 @@ def _plugin(name: str):
     import pedalboard
 
     _require_main_thread(name)
-    stem, found, choice = name.removeprefix("vst3:").partition(".vst3#")
-    path = Path(f"{stem}.vst3" if found else stem)
+    path, choice = _file(name)
     if not path.exists():
         raise FileNotFoundError(f"no VST3 plug-in at {path}; name it vst3:/path/to/plugin.vst3")
     try:

@@ -19,7 +19,7 @@ import soundfile
 from analysis.renders import chunks, embedding
 from analysis.renders.plan import draw_dry, random_settings
 from jaxvae import config, inference
-from jaxvae.data import cluster, dataset
+from jaxvae.data import cluster, dataset, manifest
 from jaxvae.data.audio import AudioError
 
 RATE, CLIP = 8_000, 2_048
@@ -164,8 +164,8 @@ def test_a_worker_of_another_version_is_refused(recordings, tmp_path, address, m
     with pytest.raises(ValueError, match=r"install the client's versions: {'pedalboard': '0.1'}"):
         dataset.render(experiment(recordings, tmp_path), progress=False, cluster=address)
     monkeypatch.undo()
-    monkeypatch.setattr(dataset, "_FORMAT", 1)
-    with pytest.raises(ValueError, match=r"which this version of jaxvae makes; install the same everywhere"):
+    monkeypatch.setattr(manifest, "FORMAT", 1)
+    with pytest.raises(ValueError, match=r"format: 1 -> \d; install the same everywhere"):
         dataset.render(experiment(recordings, tmp_path), progress=False, cluster=address)
 
 

@@ -77,10 +77,11 @@ def replace_effects(monkeypatch):
     def replace(process):
         parameter = Parameter("amount", 0.0, 1.0, "", "linear", 0.0)
 
-        def get(name: str) -> Effect:
+        def replaced(name: str) -> Effect:
             return Effect(name, (parameter,), (), lambda dry, settings, _: process(dry, settings["amount"]))
 
-        monkeypatch.setattr(effects, "get", get)
+        made = {name: replaced(name) for name in effects.table()}
+        monkeypatch.setattr(effects, "table", lambda: made)
 
     return replace
 
@@ -457,14 +458,11 @@ def test_identity_depends_on_content_and_config_but_not_on_where_things_are(tmp_
 
 def test_effect_tables_are_part_of_the_identity(tmp_path, folder, monkeypatch):
     reference = render(tmp_path, folder)
-    real = effects.get
-
-    def narrowed(name: str) -> Effect:
-        effect = real(name)
-        first = dataclasses.replace(effect.parameters[0], maximum=effect.parameters[0].maximum * 0.9)
-        return dataclasses.replace(effect, parameters=(first, *effect.parameters[1:]))
-
-    monkeypatch.setattr(effects, "get", narrowed)
+    narrowed = effects.table()
+    effect = narrowed["pedalboard/Delay"]
+    first = dataclasses.replace(effect.parameters[0], maximum=effect.parameters[0].maximum * 0.9)
+    narrowed["pedalboard/Delay"] = dataclasses.replace(effect, parameters=(first, *effect.parameters[1:]))
+    monkeypatch.setattr(effects, "table", lambda: narrowed)
     assert render(tmp_path, folder).identity != reference.identity
 
 

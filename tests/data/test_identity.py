@@ -1,19 +1,24 @@
-"""Data sets of earlier versions are found again: the names and the bytes below are those of commit b36a0e6.
+"""Data sets of earlier versions are found again, by the names and the bytes below.
 
 They change where the recordings, the effects' tables, the drawing of clips or the files are meant to change, which
-`dataset._FORMAT` has to say; never where code moves.
+`manifest.FORMAT` has to say; never where code moves.
 """
 
+import dataclasses
 import hashlib
+import json
 import platform
+import shutil
+import warnings
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jaxvae import config, devices
-from jaxvae.data import dataset, input_pipeline
+from jaxvae import config, devices, effects
+from jaxvae.data import dataset, input_pipeline, manifest
+from jaxvae.data.storage import Folder
 from jaxvae.spectrogram import Statistics
 
 RATE, CLIP = 8_000, 1_024
@@ -23,19 +28,19 @@ OTHER_DATA = {
     "held out": {"test_audio": ("held_out",), "vary": False, "seed": 3, "peak_dbfs": -6.0, "test_clips": 16},
     "one effect": {"effects": ("mda/Delay",), "audio": ("sou*",), "validation_share": 0.3, "fade_ms": 0.0},
 }
-IDENTITIES = {"made": "d7b6834a07bc5ead", "held out": "7ec8f9c1ab6e1930", "one effect": "626dc16443671286"}
+IDENTITIES = {"made": "79eaa93d7a0f86ca", "held out": "f4ec6be7ea26797e", "one effect": "03813616763549b9"}
 SPECTROGRAMS = "spectrograms-validation-75d53fc5a8dd2e83.npy"
 FILES = {
-    "manifest.json": "0d785aa0dcf8ddceb9b7b8b45ae1162b60bdad0b8525f8b3a6ff0549c8a7d4bf",
+    "manifest.json": "71d0caf68519be7f0fa8bc7461ae64c77c659a2bf1865d11dc9441a8f52cf09d",
     "recordings.npy": "be85c7ba9bc2a90938d3b37c18dc0b8544efd896d33bf025147a87c4a44f8efc",
-    "test-00000.npy": "73bf60fba8d84107174039b33d9e75f60a97cc6624a6d5e04970e35951ff026c",
-    "test-00000.npz": "875479a199308382678af9e2e29969ab7d72a6c0c54c1823888ed9a5b9b3e580",
-    "train-00000.npy": "bc4fa74c747d1adaf9216d43b912f8cbeebc30a31c5593b2ec0e67057d9e8580",
-    "train-00000.npz": "38c915793c7899b6db368a812805cdc5db65e1fe3089d603b34576a9fe603f00",
-    "train-00001.npy": "ee9039a157b758e6e9c0df4baf9a7a3683c51926f235c1e4b759bc7738af3792",
-    "train-00001.npz": "6bc778f0018ef457d3599017309bceefdf631aaf6b5c4343c0417ee0a8c0ce56",
-    "validation-00000.npy": "da6d6172351c57d3c1b9a018a622d2add1d6a2f6d128177117458d7dbcfcdb9c",
-    "validation-00000.npz": "f4f817540bfbd45caa09a7f0d98a3696fc6fa797d1788a6d45637c8bb2e718ec",
+    "test-00000.npy": "8c65e5abfde87386ea00c8cfbd2adca52903a3e8f051fd3ea7b92bac2567bcca",
+    "test-00000.npz": "e4a32bc319c75e1713408612e584be68891f228c5aa6e776fb058a056c4a527a",
+    "train-00000.npy": "498275e473d801d6a589eac402825588e98380302d5cb5a97411363d714a7015",
+    "train-00000.npz": "c9d68391dcffa86c03e5622771274e3734633ed8f6d8d6dc4e2a78e8101b9234",
+    "train-00001.npy": "cca842bc89d3e3ceaa07e540fbd77f69b97347882a208a62d9e819f8b287df21",
+    "train-00001.npz": "cacd2900b3fc47365280ad3a7af3d7f29fb1f72541ec4fe097193d7aa623eb54",
+    "validation-00000.npy": "8c556829e93629b474ed4c05dd1550bf7e0c27452e490258e9e8b6a73041a2b4",
+    "validation-00000.npz": "8414b63dd7c9a692a4d450fc4d7c92515ae76f7b89dc703491b8584c5474a68d",
 }
 
 
@@ -61,29 +66,35 @@ def digest(path: Path) -> str:
 def made(tmp_path, monkeypatch):
     """Renders the data set of one of the experiments."""
     monkeypatch.chdir(tmp_path)
+    table = {
+        name: dataclasses.replace(kind, renderer=lambda: "the same for ever") for name, kind in effects.table().items()
+    }
+    monkeypatch.setattr(effects, "table", lambda: table)
     write_recordings(tmp_path / "sound", "abcde")
     write_recordings(tmp_path / "held_out", "xy")
 
     def render(name: str) -> dataset.Dataset:
-        data = {
-            "effects": ("pedalboard/Clipping", "pedalboard/Distortion"),
-            "audio": ("sound",),
-            "train_clips": 264,  # two shards, the first of four chunks
-            "validation_clips": 8,
-            "test_clips": 8,
-            "fade_ms": 5.0,
-        }
-        return dataset.render(
-            config.Experiment(
-                name="made",
-                audio=config.Audio(sample_rate=RATE, clip_samples=CLIP),
-                data=config.Data(**data | OTHER_DATA[name]),
-                spectrogram=config.Spectrogram(n_fft=256, window_length=256, hop_length=256, n_mels=16),
-            ),
-            progress=False,
-        )
+        return dataset.render(experiment(name), progress=False)
 
     return render
+
+
+def experiment(name: str, **changes) -> config.Experiment:
+    """One of the experiments."""
+    data = {
+        "effects": ("pedalboard/Clipping", "pedalboard/Distortion"),
+        "audio": ("sound",),
+        "train_clips": 264,  # two shards, the first of four chunks
+        "validation_clips": 8,
+        "test_clips": 8,
+        "fade_ms": 5.0,
+    }
+    return config.Experiment(
+        name="made",
+        audio=config.Audio(sample_rate=RATE, clip_samples=CLIP),
+        data=config.Data(**data | OTHER_DATA[name] | changes),
+        spectrogram=config.Spectrogram(n_fft=256, window_length=256, hop_length=256, n_mels=16),
+    )
 
 
 @pytest.mark.parametrize("name", OTHER_DATA)
@@ -103,3 +114,87 @@ def test_kept_spectrograms_have_the_name_of_before(made):
     mesh = devices.make_mesh(1, 4, config.Execution(devices=1))
     input_pipeline.InputPipeline(data.split("validation"), data.experiment, statistics, mesh)
     assert [name for name in data.folder.sizes() if name.startswith("spectrograms-")] == [SPECTROGRAMS]
+
+
+# The renderer
+
+
+def with_renderer(monkeypatch, renderer: str | None) -> None:
+    """Has another program render every effect."""
+    table = {name: dataclasses.replace(kind, renderer=lambda: renderer) for name, kind in effects.table().items()}
+    monkeypatch.setattr(effects, "table", lambda: table)
+
+
+def test_what_renders_is_part_of_the_identity(made, monkeypatch):
+    first = made("made")
+    with_renderer(monkeypatch, "another version")
+    assert made("made").identity != first.identity
+    assert "another version" in made("made").folder.path("manifest.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["pedalboard/Delay", "mda/Delay"])
+def test_every_back_end_names_its_renderer_by_version_or_digest(name):
+    assert any(character.isdigit() for character in effects.renderer(name))
+
+
+def test_a_plugin_that_is_updated_has_another_digest(tmp_path):
+    for content in (b"one", b"two"):
+        (tmp_path / content.decode()).mkdir()
+        (tmp_path / content.decode() / "it.vst3").write_bytes(content)
+    first, second = (effects.renderer(f"vst3:{tmp_path}/{folder}/it.vst3") for folder in ("one", "two"))
+    assert first != second
+    assert first == effects.renderer(f"vst3:{shutil.copytree(tmp_path / 'one', tmp_path / 'moved')}/it.vst3")
+    assert effects.renderer(f"vst3:{tmp_path}/nowhere/it.vst3") is None
+
+
+def test_an_interrupted_set_is_not_continued_with_another_renderer(made, monkeypatch):
+    first = made("made")
+    first.folder.path("train-00001.npz").unlink()
+    before = {name: first.folder.path(name).stat().st_mtime_ns for name in first.folder.sizes()}
+    with_renderer(monkeypatch, "another version")
+    made("made")
+    assert {name: first.folder.path(name).stat().st_mtime_ns for name in first.folder.sizes()} == before
+    with pytest.warns(UserWarning, match="renderer of pedalboard/Clipping: the same for ever -> another version"):
+        begun = dataset.load(experiment("made"), first.folder)
+    with pytest.raises(ValueError, match="cannot be continued here"):
+        begun.require_same()
+
+
+def test_a_finished_set_is_read_where_nothing_can_render_it(made, monkeypatch):
+    first = made("made")
+    with_renderer(monkeypatch, None)
+    assert made("made").identity == first.identity
+
+
+# Older formats
+
+
+def old_set(folder: Path) -> Folder:
+    """Where a manifest of format 5 lies."""
+    (folder / "d7b6834a07bc5ead").mkdir()
+    shutil.copy(Path(__file__).parent / "manifest_of_format_5.json", folder / "d7b6834a07bc5ead" / "manifest.json")
+    return Folder(str(folder / "d7b6834a07bc5ead"))
+
+
+def test_an_older_set_is_read_by_its_manifest_with_one_warning(tmp_path):
+    with pytest.warns(UserWarning, match=r"is read as it was made; .* format: 5 -> 6") as warned:
+        data = dataset.load(experiment("made"), old_set(tmp_path))
+    assert len(warned) == 1
+    assert data.identity == "d7b6834a07bc5ead"
+    assert [recording.split for recording in data.recordings] == ["train", "train", "validation", "train", "test"]
+    assert [kind.name for kind in data.effects] == ["pedalboard/Clipping", "pedalboard/Distortion"]
+
+
+def test_a_set_of_another_config_is_refused_with_the_difference(tmp_path):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=r"another config:\n  data.seed: 0 -> 1"):
+        warnings.simplefilter("ignore")
+        dataset.load(experiment("made", seed=1), old_set(tmp_path))
+
+
+def test_a_manifest_that_was_changed_is_damaged(tmp_path):
+    folder = old_set(tmp_path)
+    found = json.loads(folder.path("manifest.json").read_text())
+    found["data"]["seed"] = 1
+    folder.path("manifest.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match="is damaged"):
+        manifest.read(folder)
