@@ -34,6 +34,7 @@ from scipy.stats import qmc
 from tqdm import tqdm
 
 from analysis.metrics.probes import Labelled
+from analysis.models import members
 from analysis.sections.settings import head
 from jaxvae import atomic_file, command_line, effects, inference
 from jaxvae.config import Experiment
@@ -309,7 +310,7 @@ def supervised(encoder: inference.SpectrogramEncoder, test: dataset.Split) -> di
     Raises:
         ValueError: the network is blind, or has no heads.
     """
-    kinds, rate = [effects.get(name) for name in encoder.effects], encoder.experiment.audio.sample_rate
+    kinds, rate = test.effects, encoder.experiment.audio.sample_rate
     readings = [
         encoder.read(audio.to_float(test.audio(rows)), rate, test.dry(rows))
         for rows in np.array_split(np.arange(test.clips), -(-test.clips // _CLIPS))
@@ -389,10 +390,11 @@ def main(experiment: Experiment, options: Options) -> list[Path]:
     """Search, or ask a network, and write the figures."""
     if options.supervised:
         encoder = inference.load(options.supervised)
-        figures = supervised(encoder, dataset.render(encoder.experiment, options.workers).split("test"))
+        figures = supervised(encoder, members.data([encoder], splits=("test",)).split("test"))
     else:
-        data = dataset.render(experiment, options.workers)
-        kinds = [effects.get(name) for name in options.effects] or data.effects
+        effects.require_known(options.effects)
+        data = dataset.render(experiment, options.workers, splits=("test",))
+        kinds = data.kinds(options.effects) or data.effects
         effects.require_available(kinds)
         searches = options.out.with_suffix(".searches.json")
         figures = measure(data, kinds, options.clips, options.evaluations, searches, options.seed, options.workers)

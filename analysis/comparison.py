@@ -22,7 +22,6 @@ from analysis.sections.outline import Key
 from analysis.sections.score import read_ceiling
 from analysis.sections.table import Entries, number
 from jaxvae import atomic_file, command_line, config, config_file, fields, sweep
-from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 
 SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
@@ -95,6 +94,7 @@ class Options:
     ceiling: tuple[Path, ...] = ()
     """What can be reached of each parameter, files of analysis.ceiling, of which the best counts."""
     members: command_line.Members = ()
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
     sizes: Sizes = dataclasses.field(default_factory=lambda: SIZES)
     seed: int = 0
 
@@ -103,7 +103,7 @@ def main(options: Options) -> list[Path]:
     """Measure, print and write."""
     encoders, rows = replicates.load(options.runs, options.members)
     source, ceiling = read_ceiling(options.ceiling)
-    data = dataset.render(next(iter(encoders.values())).experiment)
+    data = members.data(list(encoders.values()), options.data.directory)
     splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, ceiling, seed=options.seed)
     measured = dataclasses.replace(measured, about=measured.about | {"ceiling": source})

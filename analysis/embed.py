@@ -15,11 +15,11 @@ from typing import Literal
 
 import tyro
 
+from analysis.models import members
 from analysis.renders import embedding
 from analysis.renders.embedding import Source
 from analysis.renders.plan import draw_dry, fixed_settings, random_settings, sweep_settings
 from jaxvae import command_line, effects, inference
-from jaxvae.data import dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Options:
     step: int | None = None
     """Checkpoint; none means the best."""
     member: command_line.Member = None
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
     cluster: str | None = None
     """Such as local:2, for two worker processes of this machine, or the address of a Dask scheduler."""
 
@@ -54,9 +55,10 @@ def main(options: Options) -> list[Path]:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
     source = Source(options.run, options.step, options.member)
     encoder = inference.load(*source)
-    data = dataset.render(encoder.experiment, cluster=options.cluster)
-    split = data.split(options.split)
-    kinds = [effects.get(name) for name in options.effects or encoder.effects]
+    names = options.effects or encoder.effects
+    effects.require_known(name for name in names if name not in encoder.effects)
+    data = members.data([encoder], options.data.directory, (options.split,), options.cluster)
+    split, kinds = data.split(options.split), data.kinds(names)
     dry = draw_dry(split, options.clips, options.seed)
     plan = {
         "random": lambda: random_settings(kinds, dry, options.seed),

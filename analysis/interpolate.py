@@ -33,12 +33,19 @@ class Options:
     """Dry clip of the test split; none means one drawn by the seed."""
     seed: int = 0
     members: command_line.Members = ()
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
 
 
 def main(options: Options) -> list[Path]:
     """Draw and write the pictures."""
     clip, maps = effect_map.of_run(
-        options.run, options.members, options.effect, options.clip, steps=options.steps, seed=options.seed
+        options.run,
+        options.members,
+        options.effect,
+        options.clip,
+        steps=options.steps,
+        seed=options.seed,
+        directory=options.data.directory,
     )
     print(f"dry clip {clip} of the test split")
     drawings = {options.out: effect_paths.plot_joint(maps)}

@@ -32,6 +32,7 @@ class Options:
     """Dry clip of the test split; none means one drawn by the seed."""
     seed: int = 0
     member: command_line.Member = None
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
 
 
 def main(options: Options) -> list[Path]:
@@ -43,6 +44,7 @@ def main(options: Options) -> list[Path]:
         options.clip,
         options.settings,
         seed=options.seed,
+        directory=options.data.directory,
     )
     style.save(effect_pairs.plot(*maps.values()), options.out)
     print(f"dry clip {clip} of the test split")

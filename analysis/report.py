@@ -134,14 +134,16 @@ def _examples(
     return drawn, sounds
 
 
-def build(run: Path, sizes: Sizes, seed: int = 0, member: int | None = None) -> tuple[str, Board, dict[str, Any]]:
+def build(
+    run: Path, sizes: Sizes, seed: int = 0, member: int | None = None, directory: str | None = None
+) -> tuple[str, Board, dict[str, Any]]:
     """The page, the scoreboard on it and the figures of its maps, of the best member of a sweep or of a given one."""
     began = time.perf_counter()
     (chosen,) = members.load(run, () if member is None else (member,))
     encoder, of_sweep = chosen.encoder, chosen.logs != run
     experiment = encoder.experiment
-    data = dataset.render(experiment)
-    splits, kinds = [data.split(name) for name in SPLITS], [effects.get(name) for name in encoder.effects]
+    data = members.data([encoder], directory)
+    splits, kinds = [data.split(name) for name in SPLITS], list(data.effects)
     measured, test = board.measure({OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
 
     pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
@@ -224,6 +226,7 @@ class Options:
     out: Path | None = None
     """The page to write; none means report.html in the run's folder, of a given member report_003.html."""
     member: command_line.Member = None
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
     sizes: Sizes = dataclasses.field(default_factory=lambda: SIZES)
     seed: int = 0
 
@@ -232,7 +235,7 @@ def main(options: Options) -> list[Path]:
     """Measure, draw and write the page and its figures."""
     name = "report.html" if options.member is None else f"report_{options.member:03d}.html"
     out = options.run / name if options.out is None else options.out
-    page, measured, maps = build(options.run, options.sizes, options.seed, options.member)
+    page, measured, maps = build(options.run, options.sizes, options.seed, options.member, options.data.directory)
     beside = out.with_name(f"{out.stem}_figures.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, text in ((beside, json.dumps(measured.figures() | {"maps": maps}, indent=1)), (out, page)):

@@ -59,8 +59,9 @@ def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, f
         train_clips=least,
         validation_clips=least,
         test_clips=-(-_TEST_CLIPS // least) * least,
+        directory=str(data.folder.parent),
     )
-    split = dataset.render(dataclasses.replace(encoder.experiment, data=other)).split("test")
+    split = dataset.render(dataclasses.replace(encoder.experiment, data=other), splits=("test",)).split("test")
     own = split.recipe.recording + np.int32(len(data.recordings))  # none is a training one
     return dataclasses.replace(split, recipe=split.recipe._replace(recording=own))
 
@@ -108,6 +109,7 @@ class Options:
     ceiling: tuple[Path, ...] = ()
     """What can be reached of each parameter, files of analysis.ceiling, of which the best counts."""
     member: command_line.Member = None
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
     seed: int = 0
 
@@ -120,7 +122,7 @@ def main(options: Options) -> list[Path]:
         raise ValueError(f"{', '.join(known)} was trained on; name effects that were not")
     unseen = [effects.get(name) for name in options.effects]
     source, ceiling = read_ceiling(options.ceiling)
-    data = dataset.render(encoder.experiment)
+    data = members.data([encoder], options.data.directory)
     test = unseen_split(encoder, data, options.audio) if options.audio else data.split("test")
     splits = data.split("train"), data.split("validation"), test
     measured = board.measure(models, *splits, options.sizes, ceiling, unseen, options.seed)

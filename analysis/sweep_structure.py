@@ -26,7 +26,6 @@ from analysis.renders.material import Sizes
 from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries
 from jaxvae import atomic_file, command_line
-from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 
 SIZES = Sizes(pairs=500, gallery=0, fixed_clips=20, path_clips=2, path_steps=11, map_clips=30)
@@ -144,6 +143,7 @@ class Options:
     """Field along the axis."""
     colour: str = "objective.beta.maximum"
     """Field that is told by colour."""
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
     sizes: Sizes = dataclasses.field(default_factory=lambda: SIZES)
     seed: int = 0
 
@@ -151,7 +151,7 @@ class Options:
 def main(options: Options) -> list[Path]:
     """Measure, draw and write."""
     encoders, _ = replicates.load([options.run], ())
-    data = dataset.render(next(iter(encoders.values())).experiment)
+    data = members.data(list(encoders.values()), options.data.directory)
     splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, seed=options.seed)
     fields = (options.x, options.colour, members.SEED)

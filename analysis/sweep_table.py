@@ -29,7 +29,7 @@ from analysis.renders import material
 from analysis.renders.plan import draw_dry, random_settings
 from analysis.sections.score import both_heard
 from analysis.sections.settings import of_recovered, ridge
-from jaxvae import atomic_file, command_line, config, effects, inference
+from jaxvae import atomic_file, command_line, config, inference
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.run_folder import Member
@@ -94,7 +94,11 @@ def status(member: Member, scalars: Scalars) -> str:
 
 
 def measure(
-    encoders: Mapping[str, inference.SpectrogramEncoder], best: str, clips: tuple[int, int], seed: int = 0
+    encoders: Mapping[str, inference.SpectrogramEncoder],
+    best: str,
+    clips: tuple[int, int],
+    seed: int = 0,
+    directory: str | None = None,
 ) -> tuple[dict[str, dict[str, float]], str]:
     """Structure and reconstruction of encoders and of baselines on the same unseen clips, and the error's unit.
 
@@ -104,13 +108,13 @@ def measure(
     Raises:
         ValueError: the encoders were trained on different clips.
     """
-    data = members.data([encoder.experiment for encoder in encoders.values()])
+    data = members.data(list(encoders.values()), directory, ("train", "test"))
     train, test = data.split("train"), data.split("test")
     rate = data.experiment.audio.sample_rate
     first = {best: encoders[best]} | encoders
     rows, components = representations.rows(first, train, COMPONENTS, seed)
     rows = [row for row in rows if row.hears == "wet" or row.name == "constant"]
-    kinds = [effects.get(name) for name in data.experiment.data.effects]
+    kinds = list(data.effects)
     plans = [
         random_settings(kinds, draw_dry(split, count, seed), 2 * seed + number)
         for number, (split, count) in enumerate(zip((train, test), clips, strict=True))
@@ -256,6 +260,7 @@ class Options:
     test_clips: int = 80
     """Unseen dry clips that they are scored on; each meets every effect."""
     seed: int = 0
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
 
 
 def main(options: Options) -> list[Path]:
@@ -270,7 +275,9 @@ def main(options: Options) -> list[Path]:
     if options.structure and measured:
         encoders = {name: inference.load(options.run, member=int(name)) for name in measured}
         best = ordered(rows, "negative_elbo")[0].name
-        figures, unit = measure(encoders, best, (options.train_clips, options.test_clips), options.seed)
+        figures, unit = measure(
+            encoders, best, (options.train_clips, options.test_clips), options.seed, options.data.directory
+        )
         rows = [dataclasses.replace(row, figures=row.figures | figures.pop(row.name, {})) for row in rows]
         reference = [Row(name, {}, "baseline", 0, scores) for name, scores in figures.items()]
     rows = ordered(rows, sort)

@@ -19,7 +19,7 @@ from analysis.pictures import style, umap
 from analysis.renders import chunks, material
 from analysis.renders.material import Sizes
 from analysis.renders.plan import draw_dry, random_settings
-from jaxvae import command_line, effects
+from jaxvae import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Options:
     """Unseen dry clips; each meets every effect."""
     seed: int = 0
     members: command_line.Members = ()
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
 
 
 def main(options: Options) -> list[Path]:
@@ -48,9 +49,10 @@ def main(options: Options) -> list[Path]:
             f"a map of effects needs two, but of {', '.join(encoder.effects)} it would show {len(names)}; "
             "raise --effects, or draw one effect with analysis.interpolate or analysis.pair_plot"
         )
-    data = members.data([member.encoder.experiment for member in chosen])
+    splits = ("train", "test") if len(chosen) == 1 else ("test",)
+    data = members.data([member.encoder for member in chosen], options.data.directory, splits)
     test, rate = data.split("test"), encoder.experiment.audio.sample_rate
-    kinds = [effects.get(name) for name in names]
+    kinds = data.kinds(names)
     plan = random_settings(kinds, draw_dry(test, options.clips, options.seed), options.seed)
     if len(chosen) == 1:
         rows, _ = representations.rows({"latent space": encoder}, data.split("train"), Sizes().components, options.seed)

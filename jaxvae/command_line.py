@@ -26,6 +26,16 @@ Members = Annotated[
     tuple[int | Literal["all"], ...],
     tyro.conf.arg(aliases=("--member",), help="Of a sweep, which members, side by side, or all; none means the best."),
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """The data set of a run."""
+
+    directory: str | None = None
+    """Folder or fsspec URL of data sets in which it lies; none means where training left it."""
+
+
 Written = Iterable[Path | Folder] | None
 """Files and folders that a command wrote."""
 

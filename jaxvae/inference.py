@@ -52,6 +52,10 @@ class SpectrogramEncoder:
     weights: Weights
     parameters: tuple[int, ...] = ()
     """Number of parameters of each effect that the heads read; none without heads."""
+    dataset: str = ""
+    """Identity of the data set that it was trained on."""
+    dataset_folders: tuple[str, ...] = ()
+    """Where that may lie, the likeliest first."""
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -253,6 +257,7 @@ def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> A
 class Stored(NamedTuple):
     """A member of a run as a checkpoint holds it."""
 
+    workdir: Path
     record: dict[str, Any]
     experiment: Any
     restore: Callable[[TrainState], Weights]
@@ -294,7 +299,7 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
                 f"{workdir} holds a run of task {name!r}, which cannot be loaded; those that can are "
                 f"{', '.join(LOADERS)}"
             )
-        return LOADERS[name](Stored(record, chosen.experiment, restore))
+        return LOADERS[name](Stored(Path(workdir), record, chosen.experiment, restore))
     finally:
         checkpoints.close()
 
@@ -313,7 +318,24 @@ def _load_encoder(stored: Stored) -> SpectrogramEncoder:
     weights = weights._replace(params=narrow(weights.params, own.params))
     statistics = spectrogram.statistics_from(record["statistics"])
     # A program trains heads if one of its members has them.
-    return SpectrogramEncoder(experiment, statistics, weights, parameters if experiment.objective.heads else ())
+    return SpectrogramEncoder(
+        experiment,
+        statistics,
+        weights,
+        parameters if experiment.objective.heads else (),
+        record["dataset"],
+        _dataset_folders(stored),
+    )
+
+
+def _dataset_folders(stored: Stored) -> tuple[str, ...]:
+    """Where training left the data set, then where it lies if it was moved together with the run."""
+    record, directory = stored.record, Path(stored.experiment.data.directory).expanduser()
+    recorded = [record["dataset_folder"]] if "dataset_folder" in record else []  # older records name none
+    if "://" in stored.experiment.data.directory:
+        return (*recorded, f"{stored.experiment.data.directory.rstrip('/')}/{record['dataset']}")
+    places = [Path.cwd(), *stored.workdir.absolute().parents]  # all the same to an absolute directory
+    return tuple(dict.fromkeys([*recorded, *(str(place / directory / record["dataset"]) for place in places)]))
 
 
 LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder}

@@ -1,5 +1,6 @@
 """The members of a run that an analysis reads: which of them, what sets them apart, and what they are called."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -7,6 +8,8 @@ from typing import Literal, NamedTuple
 from jaxvae import fields, inference
 from jaxvae.config import Experiment
 from jaxvae.data import dataset
+from jaxvae.data.recordings import SPLITS
+from jaxvae.data.storage import Folder
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
@@ -82,13 +85,60 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: 
     ]
 
 
-def data(experiments: Sequence[Experiment]) -> dataset.Dataset:
-    """The data set that experiments share, whatever their spectrograms are.
-
-    Raises:
-        ValueError: they were trained on different clips, which no figure compares.
-    """
+def require_same_clips(experiments: Sequence[Experiment]) -> None:
+    """ValueError where experiments were trained on different clips, which no figure compares."""
     fields = [path for path in swept(experiments) if path.startswith(("audio.", "data."))]
     if fields:
         raise ValueError(f"these members differ in {', '.join(fields)}, so they share no clips; take one at a time")
-    return dataset.render(experiments[0])
+
+
+def data(
+    encoders: Sequence[inference.SpectrogramEncoder],
+    directory: str | None = None,
+    splits: Sequence[str] = SPLITS,
+    cluster: str | None = None,
+) -> dataset.Dataset:
+    """The data set that encoders were trained on, whatever their spectrograms are, with these of its splits.
+
+    It is looked for where training left it, or in `directory`. Where it is not, or not whole, these splits are
+    rendered, after a line that says so; neither recordings nor plug-ins are needed else.
+
+    Raises:
+        ValueError: the encoders were trained on different clips; or the set is not found, and cannot be rendered or
+            would be another one.
+        OSError: as `dataset.render`.
+    """
+    experiment, identity = encoders[0].experiment, encoders[0].dataset
+    require_same_clips([encoder.experiment for encoder in encoders])
+    if others := {encoder.dataset for encoder in encoders} - {identity}:
+        raise ValueError(f"these members were trained on data sets {identity} and {min(others)}; take one at a time")
+    folders = [Folder(folder) for folder in encoders[0].dataset_folders]
+    if directory is not None:
+        folders = [Folder(directory).subfolder(identity), Folder(directory)]
+    found = dataset.find(experiment, identity, folders)
+    if found is None:
+        looked = f"data set {identity}, which the run was trained on, is not in {', nor in '.join(map(str, folders))}"
+        try:
+            present = dataset.identify(experiment)
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{looked}, and cannot be made here: {error}; say where it lies by --data.directory"
+            ) from error
+        if present != identity:
+            raise ValueError(
+                f"{looked}, and recordings and effects make {present} here; say where it lies by --data.directory"
+            )
+        directory = str(folders[0].parent) if directory is None else directory
+        clips = sum(getattr(experiment.data, f"{split}_clips") for split in splits)
+        size = 2 * clips * experiment.audio.clip_samples
+        print(f"{looked}; its {_and(splits)} clips, {size:,} bytes, are rendered into {directory}", flush=True)
+        experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, directory=directory))
+        return dataset.render(experiment, splits=splits, cluster=cluster)
+    if needed := found.needs(splits):
+        print(f"{found.folder} lacks {needed:,} bytes of {_and(splits)} clips, which are rendered", flush=True)
+        dataset.complete(found, splits, cluster=cluster)
+    return found
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

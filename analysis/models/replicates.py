@@ -18,7 +18,7 @@ def load(
         ValueError: the models were trained on different clips.
     """
     found = [member for run in runs for member in members.load(run, chosen or ("all",), in_one_figure=False)]
-    members.data([member.encoder.experiment for member in found])
+    members.require_same_clips([member.encoder.experiment for member in found])
     fields = [path for path in members.swept([one.encoder.experiment for one in found]) if path != members.SEED]
     named = "name" in fields
     encoders, rows = {}, {}

@@ -68,12 +68,7 @@ def fit(
     Raises:
         ValueError: the split has no such clip, or `settings` or `steps` are too few, or no effect can be mapped.
     """
-    if not 0 <= clip < split.clips:
-        raise ValueError(f"clip is {clip}, but the split has {split.clips} clips; use 0 to {split.clips - 1}")
-    if settings < _LEAST_CLOUD or steps < _LEAST_PATH:
-        raise ValueError(
-            f"settings is {settings} and steps {steps}; use at least {_LEAST_CLOUD} and {_LEAST_PATH} for a map"
-        )
+    _require(settings, steps, clip, split.clips)
     rate = encoder.experiment.audio.sample_rate
     cloud = random_settings(kinds, np.full(settings, clip), seed)
     paths = sweep_settings(kinds, np.array([clip]), steps)
@@ -98,6 +93,16 @@ def fit(
     return maps
 
 
+def _require(settings: int, steps: int, clip: int | None, clips: int) -> None:
+    """ValueError where a map cannot be made of so much."""
+    if clip is not None and not 0 <= clip < clips:
+        raise ValueError(f"clip is {clip}, but the split has {clips} clips; use 0 to {clips - 1}")
+    if settings < _LEAST_CLOUD or steps < _LEAST_PATH:
+        raise ValueError(
+            f"settings is {settings} and steps {steps}; use at least {_LEAST_CLOUD} and {_LEAST_PATH} for a map"
+        )
+
+
 def of_run(
     run: Path,
     chosen: Sequence[int | Literal["all"]],
@@ -106,20 +111,24 @@ def of_run(
     settings: int = 400,
     steps: int = 15,
     seed: int = 0,
+    directory: str | None = None,
 ) -> tuple[int, dict[str, EffectMap]]:
     """A dry clip of the test split, drawn by the seed if none is given, and maps of one effect on it by member's title.
 
-    The members are those that `members.load` gives.
+    The members are those that `members.load` gives, and the data set is that of `members.data`.
 
     Raises:
         CheckpointError: the run has no checkpoint or no such member.
         ValueError: the members share no clips, or as `fit`.
     """
     loaded = members.load(run, chosen)
-    test = members.data([member.encoder.experiment for member in loaded]).split("test")
+    encoders, maps = [member.encoder for member in loaded], {}
+    effects.require_known(() if effect in encoders[0].effects else (effect,))
+    _require(settings, steps, clip, encoders[0].experiment.data.test_clips)
+    data = members.data(encoders, directory, ("test",))
+    test, kinds = data.split("test"), data.kinds((effect,))
     if clip is None:
         clip = int(draw_dry(test, 1, seed)[0])
-    kinds, maps = [effects.get(effect)], {}
     for member in loaded:
         (maps[member.title],) = fit(member.encoder, test, kinds, clip, settings, steps, seed)
     return clip, maps

@@ -58,7 +58,9 @@ def evaluate(
 
     Raises:
         ValueError: nothing that was rendered is usable.
+        FileNotFoundError: a plug-in is missing.
     """
+    effects.require_available(plan.effects)
     rendered = _ahead(plan, split, sample_rate)
     return collect(plan, enumerate(apply(functions, chunk) for chunk in rendered), description)
 

@@ -23,7 +23,7 @@ from jaxvae.config import Experiment
 from jaxvae.data import audio, clips, manifest, recordings, shards
 from jaxvae.data.clips import Recipe
 from jaxvae.data.cluster import spread
-from jaxvae.data.recordings import SPLITS, Recording, Skipped
+from jaxvae.data.recordings import SPLITS, File, Recording, Skipped
 from jaxvae.data.shards import Shard
 from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect
@@ -111,6 +111,11 @@ class Dataset:
             )
         effects.require_available(self.effects)
 
+    def kinds(self, names: Sequence[str]) -> list[Effect]:
+        """Effects by name: those of the set as they were when it was made, and any others. ValueError if unknown."""
+        own = {kind.name: kind for kind in self.effects}
+        return [own.get(name) or effects.get(name) for name in names]
+
     def split(self, name: str) -> Split:
         """The split of that name. FileNotFoundError when shards of it are not rendered yet."""
         if name not in SPLITS:
@@ -132,6 +137,11 @@ class Dataset:
             _experiment=self.experiment,
         )
 
+    def needs(self, splits: Sequence[str]) -> int:
+        """Bytes of the shards of these splits that are not rendered yet."""
+        missing = self.missing([shard for shard in shards.every(self.experiment) if shard.split in splits])
+        return sum(shard.bytes(self.experiment.audio.clip_samples) for shard in missing)
+
     def missing(self, of: Sequence[Shard] | None = None) -> list[Shard]:
         """Shards that are not rendered yet, of all or of these."""
         samples, sizes = self.experiment.audio.clip_samples, self.folder.sizes()
@@ -145,8 +155,13 @@ def render(
     progress: bool = True,
     part: tuple[int, int] = (1, 1),
     cluster: str | None = None,
+    splits: Sequence[str] = SPLITS,
+    recorded: str | None = None,
 ) -> Dataset:
-    """The data set of an experiment, of which only what is missing is rendered.
+    """The data set of an experiment, of which only what is missing is rendered, and of that only these splits.
+
+    `recorded` is the identity of the set that a run was begun on: where that lies in data.directory and is of the same
+    config and files, it is taken, though this program might make another of them.
 
     Part (i, n) of the shards is rendered by this process, where others render the rest; two may safely do the same.
     Threads render (`workers` of them, one for each core if not given), or the workers of a cluster (see
@@ -159,8 +174,28 @@ def render(
     """
     if not 1 <= part[0] <= part[1]:
         raise ValueError(f"part {part[0]} of {part[1]} does not exist; use 1 of {part[1]} to {part[1]} of {part[1]}")
-    dataset = _prepare(experiment, progress)
-    missing = dataset.missing(shards.every(experiment)[part[0] - 1 :: part[1]])
+    dataset = _prepare(experiment, progress, recorded)
+    complete(dataset, splits, workers, progress, part, cluster)
+    return dataset
+
+
+def complete(
+    dataset: Dataset,
+    splits: Sequence[str] = SPLITS,
+    workers: int | None = None,
+    progress: bool = True,
+    part: tuple[int, int] = (1, 1),
+    cluster: str | None = None,
+) -> None:
+    """Render what is missing of some splits of a data set, as `render` does.
+
+    Raises:
+        RenderError, OSError: as `render`.
+        ValueError: this program would render them otherwise than the set was begun.
+    """
+    experiment = dataset.experiment
+    own = shards.every(experiment)[part[0] - 1 :: part[1]]
+    missing = dataset.missing([shard for shard in own if shard.split in splits])
     samples = experiment.audio.clip_samples
     needed, free = sum(shard.bytes(samples) for shard in missing), dataset.folder.free()
     if free is not None and needed > free:
@@ -179,7 +214,6 @@ def render(
             dataset.require_same()
             for shard in missing:
                 _render_shard(dataset, shard, workers, bar.update)
-    return dataset
 
 
 def _render_missing(experiment: Experiment, folder: Folder, workers: int, shard: Shard) -> int:
@@ -195,16 +229,31 @@ def _render_shard(dataset: Dataset, shard: Shard, workers: int | None, progress:
     )
 
 
-def _prepare(experiment: Experiment, progress: bool) -> Dataset:
-    """The data set with its recordings, but perhaps without its shards."""
+def identify(experiment: Experiment, progress: bool = True) -> str:
+    """The identity of the data set that this program would make here. Raises as `render`."""
+    return manifest.identify(_describe(experiment, progress)[1])
+
+
+def _describe(experiment: Experiment, progress: bool) -> tuple[list[File], dict[str, Any]]:
+    """The files of the recordings, and everything that clips depend on."""
     data = experiment.data
     kinds = tuple(effects.get(name) for name in data.effects)
     files = recordings.find(data.audio, data.test_audio, progress)
-    described = manifest.describe(experiment, kinds, [(file.name, file.digest) for file in files])
+    return files, manifest.describe(experiment, kinds, [(file.name, file.digest) for file in files])
+
+
+def _prepare(experiment: Experiment, progress: bool, recorded: str | None) -> Dataset:
+    """The data set with its recordings, but perhaps without its shards."""
+    data = experiment.data
+    files, described = _describe(experiment, progress)
+    if recorded not in (None, manifest.identify(described)):
+        folder = Folder(data.directory).subfolder(recorded)
+        if folder.size(manifest.FILE) and manifest.read(folder).described["files"] == described["files"]:
+            return load(experiment, folder)
     if any(entry["renderer"] is None for entry in described["effects"]):
         folder = _of_any_renderer(Folder(data.directory), described)
         if folder is None:
-            effects.require_available(kinds)
+            effects.require_available([effects.get(name) for name in data.effects])
             raise RuntimeError(f"what renders {', '.join(data.effects)} has no name, though it is there")
         return load(experiment, folder)
     folder = Folder(data.directory).subfolder(manifest.identify(described))
@@ -261,6 +310,18 @@ def load(experiment: Experiment, folder: Folder) -> Dataset:
     return Dataset(
         found.identity, folder, found.effects, found.recordings, found.skipped, tuple(of_program), experiment
     )
+
+
+def find(experiment: Experiment, identity: str, folders: Sequence[Folder]) -> Dataset | None:
+    """The data set of that identity in the first of the folders that holds it; None where none does.
+
+    Raises:
+        OSError, ValueError: as `load`.
+    """
+    for folder in folders:
+        if folder.size(manifest.FILE) and manifest.read(folder).identity == identity:
+            return load(experiment, folder)
+    return None
 
 
 _load_once = functools.lru_cache(maxsize=1)(load)

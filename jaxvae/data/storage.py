@@ -51,6 +51,11 @@ class Folder:
         """The folder of that name in this one."""
         return Folder(f"{self.url.rstrip('/')}/{name}" if "://" in self.url else str(self._local() / name))
 
+    @property
+    def parent(self) -> "Folder":
+        """The folder that it lies in."""
+        return Folder(self.url.rstrip("/").rpartition("/")[0] if "://" in self.url else str(self._local().parent))
+
     def absolute(self) -> "Folder":
         """The same folder, for a process with another current folder."""
         return self if self._remote() else Folder(str(self._local().absolute()))

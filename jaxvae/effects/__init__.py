@@ -15,7 +15,7 @@ import functools
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Literal
 
@@ -186,6 +186,12 @@ def renderer(name: str) -> str | None:
         return importlib.import_module(f"{__name__}.vst3").renderer(name)
     effect = table().get(name)
     return None if effect is None else effect.renderer()
+
+
+def require_known(names: Iterable[str]) -> None:
+    """Raise as `get` where there is no effect of one of these names."""
+    for name in names:
+        get(name)
 
 
 def require_available(kinds: Sequence[Effect]) -> None:

@@ -85,7 +85,7 @@ class VAETask(Task):
             schedules.warn_of_rest(member)
         model = dataclasses.replace(members[0].model, latent_dim=max(member.model.latent_dim for member in members))
         experiment = dataclasses.replace(members[0], model=model)
-        data = _render(experiment)
+        data = _render(experiment, record and record["dataset"])
         if record is not None and record["dataset"] != data.identity:
             raise CheckpointError(
                 f"the run was trained on data set {record['dataset']}, but the recordings or effects now make "
@@ -117,6 +117,7 @@ class VAETask(Task):
         return {
             "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
             "dataset": self.data.identity,
+            "dataset_folder": str(self.data.folder.absolute()),
             "parameters": self.model.parameters,
         }
 
@@ -208,13 +209,13 @@ class VAETask(Task):
         return f"{'reading' if experiment.objective.heads else '-ELBO'} {value:.4g} nats per clip"
 
 
-def _render(experiment: Experiment) -> Dataset:
+def _render(experiment: Experiment, recorded: str | None) -> Dataset:
     """The data set, of which every host renders its share first. Hosts that share no disk then render the rest."""
     host, hosts = jax.process_index(), jax.process_count()
     if hosts > 1:
-        dataset.render(experiment, part=(host + 1, hosts), progress=host == 0)
+        dataset.render(experiment, part=(host + 1, hosts), progress=host == 0, recorded=recorded)
         devices.wait_for_all_hosts("rendered")
-    return dataset.render(experiment, progress=host == 0)
+    return dataset.render(experiment, progress=host == 0, recorded=recorded)
 
 
 def _statistics(train: Split, experiment: Experiment) -> Statistics:

@@ -31,7 +31,7 @@ def fresh(data):
 
     def make(seed):
         state = create(hyperparams(experiment)._replace(seed=jax.numpy.asarray(seed)))
-        return inference.SpectrogramEncoder(experiment, statistics, state.weights)
+        return inference.SpectrogramEncoder(experiment, statistics, state.weights, (), data.identity)
 
     return make
 

@@ -83,7 +83,7 @@ def test_more_members_than_a_figure_shows_are_refused(swept, monkeypatch):
 def test_members_of_different_clips_share_no_data(tiny):
     other = dataclasses.replace(tiny, data=dataclasses.replace(tiny.data, seed=1))
     with pytest.raises(ValueError, match=r"differ in data.seed, so they share no clips"):
-        members.data([tiny, other])
+        members.require_same_clips([tiny, other])
 
 
 @dataclasses.dataclass(frozen=True)
