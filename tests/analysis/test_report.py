@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from analysis import report
 from analysis.models import members
+from analysis.pages import report
 from analysis.pages.scoreboard import chapters
 from analysis.renders.material import Sizes
 from jaxvae import config, config_file, effects, inference, sweep

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from analysis import scoreboard
 from analysis.metrics import layout
+from analysis.models import compared
 from analysis.renders.material import Sizes
 from jaxvae import command_line, effects, inference
 from jaxvae.data import dataset
@@ -74,16 +75,16 @@ def test_the_same_command_gives_the_same_files(trained, tmp_path, monkeypatch, c
 
 
 def test_other_recordings_take_the_place_of_the_test_recordings(trained, recordings, tmp_path, data, monkeypatch):
-    monkeypatch.setattr(scoreboard, "_TEST_CLIPS", 16)
+    monkeypatch.setattr(compared, "_TEST_CLIPS", 16)
     encoder = inference.load(trained)
     with pytest.raises(ValueError, match=r"files of --audio were trained on, the first is 0/sweep_"):
-        scoreboard.unseen_split(encoder, data, [str(recordings)])
+        compared.unseen_split(encoder, data, [str(recordings)])
     other = tmp_path / "other"
     other.mkdir()
     for index in range(2):
         noise = np.random.default_rng(index).normal(0, 0.1, 20_000)
         soundfile.write(other / f"noise_{index}.wav", noise, 8_000)
-    split = scoreboard.unseen_split(encoder, data, [str(other)])
+    split = compared.unseen_split(encoder, data, [str(other)])
     assert not set(split.recording) & set(range(len(data.recordings)))
     assert len(np.unique(split.recording)) == 2
 
@@ -93,10 +94,10 @@ def test_a_run_on_other_recordings_is_no_comparison(trained, tiny, tmp_path, mon
     other = dataclasses.replace(encoder.experiment, data=dataclasses.replace(tiny.data, seed=3))
     loaded = {trained: encoder, tmp_path: dataclasses.replace(encoder, experiment=other)}
     monkeypatch.setattr(
-        scoreboard.members, "load", lambda run, chosen=(): [scoreboard.members.Chosen(0, "", run, loaded[run])]
+        compared.members, "load", lambda run, chosen=(): [compared.members.Chosen(0, "", run, loaded[run])]
     )
     with pytest.raises(ValueError, match=r"trained with another data.seed, so on other recordings"):
-        scoreboard.load(trained, None, [tmp_path])
+        compared.load(trained, None, [tmp_path])
 
 
 def test_an_effect_that_was_trained_on_is_not_unseen(trained, tmp_path, monkeypatch):
