@@ -63,7 +63,9 @@ def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, f
     )
     split = dataset.render(dataclasses.replace(encoder.experiment, data=other), splits=("test",)).split("test")
     own = split.recipe.recording + np.int32(len(data.recordings))  # none is a training one
-    return dataclasses.replace(split, recipe=split.recipe._replace(recording=own))
+    return dataclasses.replace(
+        split, recipe=split.recipe._replace(recording=own), sources=("",) * len(data.recordings) + split.sources
+    )
 
 
 def load(run: Path, member: int | None, compared: Sequence[Path]) -> dict[str, inference.SpectrogramEncoder]:

@@ -26,7 +26,7 @@ ORDER = """
     launch: hosts
     analysis.metrics: confidence audibility calibration paths probes layout reconstruction retrieval
     analysis.models: statistics baselines representations members replicates
-    analysis.renders: plan chunks embedding material
+    analysis.renders: plan degradation chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board

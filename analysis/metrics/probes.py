@@ -18,6 +18,7 @@ Figures
 """
 
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ STRENGTHS = 10.0 ** np.arange(-4, 2)
 """Of logistic regression: the inverse of the penalty, scikit-learn's C."""
 NEIGHBOURS = 15
 _FOLDS = 5
+_LEAST = 1e-12  # of a probability, which rounding makes 0 and its logarithm infinite
 _MIDDLE = (1.0, 99.0)  # percentiles, from which a feature may be away by half their distance
 _TOLERANCE = (
     1e-2  # of the gradient; the iterations end early, which is a penalty of its own, and in a tenth of the time
@@ -128,12 +130,31 @@ class Identification(NamedTuple):
     """The recordings told apart: those with two groups of clips at least."""
 
 
-def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classification]:
-    """Scores of each classifier of the effect, fitted on `train` and scored on `test`.
+Probe = Callable[[Float[np.ndarray, "clip feature"]], Int[np.ndarray, " clip"]]
+"""The effects that a classifier sees in features."""
+
+
+def effect_probes(train: Labelled, seed: int = 0) -> dict[str, Probe]:
+    """Classifiers of the effect, fitted.
 
     Neighbours are compared by cosine after the training mean is taken away, with the features' own scale, in which the
     spread of a latent dimension or principal component carries its importance, or standardised, which numbers of
     different units need: whichever answers more clips of `train` rightly.
+    """
+    forest = RandomForestClassifier(100, random_state=seed, n_jobs=cores())
+    trees = ExtraTreesClassifier(300, min_samples_leaf=2, random_state=seed, n_jobs=cores())
+    return {
+        "logistic": _logistic(train),
+        "knn": _nearest(train),
+        "forest": forest.fit(train.features, train.effect).predict,
+        "trees": trees.fit(train.features, train.effect).predict,
+    }
+
+
+def classify(
+    train: Labelled, test: Labelled, seed: int = 0, fitted: Mapping[str, Probe] | None = None
+) -> dict[str, Classification]:
+    """Scores of each classifier of the effect, fitted on `train` (see `effect_probes`) and scored on `test`.
 
     Raises:
         ValueError: a recording is in both sets, or `test` holds an effect that `train` lacks.
@@ -142,46 +163,43 @@ def classify(train: Labelled, test: Labelled, seed: int = 0) -> dict[str, Classi
     unknown = np.setdiff1d(test.effect, train.effect)
     if unknown.size:
         raise ValueError(f"effects {unknown.tolist()} are in the test clips only; embed them for training as well")
-    predicted = {
-        "logistic": _logistic(train, test),
-        "knn": _nearest(train, test),
-        "forest": _fitted(RandomForestClassifier(100, random_state=seed, n_jobs=cores()), train, test),
-        "trees": _fitted(ExtraTreesClassifier(300, min_samples_leaf=2, random_state=seed, n_jobs=cores()), train, test),
-    }
     effects = np.unique(train.effect)
     most_frequent = effects[np.argmax(np.bincount(train.effect)[effects])]
-    return {
-        name: Classification(
+    scores = {}
+    for name, probe in (fitted or effect_probes(train, seed)).items():
+        answers = probe(test.features)
+        scores[name] = Classification(
             accuracy=float(np.mean(answers == test.effect)),
             macro_f1=float(f1_score(test.effect, answers, labels=effects, average="macro", zero_division=0.0)),
             chance=float(np.mean(test.effect == most_frequent)),
             confusion=confusion_matrix(test.effect, answers, labels=effects),
             correct=answers == test.effect,
         )
-        for name, answers in predicted.items()
-    }
+    return scores
 
 
-def _fitted(classifier, train: Labelled, test: Labelled) -> np.ndarray:
-    return classifier.fit(train.features, train.effect).predict(test.features)
-
-
-def _logistic(train: Labelled, test: Labelled) -> np.ndarray:
-    """Answers of the logistic regression whose strength has the greatest likelihood over the folds of `train`."""
+def _logistic(train: Labelled) -> Probe:
+    """The logistic regression whose strength has the greatest likelihood over the folds of `train`."""
     standard = Standard.of(train.features)
-    fit, score = standard(train.features), standard(test.features)
+    fit, axes = standard(train.features), None
     if fit.shape[1] > len(fit):  # more features than clips lie in a space of as many dimensions as there are clips
         axes = np.linalg.svd(fit, full_matrices=False)[2].T
-        fit, score = fit @ axes, score @ axes
+        fit = fit @ axes
     losses = np.zeros(len(STRENGTHS))
     for chosen, held in folds(train.recording):
         known = np.isin(train.effect[held], train.effect[chosen])  # a fold may lack an effect that is rare
         for place, strength in enumerate(STRENGTHS):
-            probe = _regression(strength).fit(fit[chosen], train.effect[chosen])
-            columns = np.searchsorted(probe.classes_, train.effect[held][known])
-            likelihood = probe.predict_log_proba(fit[held][known])[np.arange(known.sum()), columns]
-            losses[place] -= likelihood.sum()
-    return _regression(STRENGTHS[losses.argmin()]).fit(fit, train.effect).predict(score)
+            regression = _regression(strength).fit(fit[chosen], train.effect[chosen])
+            columns = np.searchsorted(regression.classes_, train.effect[held][known])
+            probability = regression.predict_proba(fit[held][known])[np.arange(known.sum()), columns]
+            losses[place] -= np.log(np.maximum(probability, _LEAST)).sum()
+    best = _regression(STRENGTHS[losses.argmin()]).fit(fit, train.effect)
+
+    def answer(features: np.ndarray) -> np.ndarray:
+        seen = standard(features)
+        return best.predict(seen if axes is None else seen @ axes)
+
+    return answer
 
 
 class _Quiet(LogisticRegression):
@@ -197,19 +215,19 @@ def _regression(strength: float) -> LogisticRegression:
     return _Quiet(C=strength, tol=_TOLERANCE, max_iter=500)
 
 
-def _nearest(train: Labelled, test: Labelled) -> np.ndarray:
-    """Answers of the nearest neighbours in the better of two scales."""
-    standard = Standard.of(train.features)
+def _nearest(train: Labelled) -> Probe:
+    """The nearest neighbours in the better of two scales."""
     centre = train.features.mean(axis=0, dtype=np.float64)
-    scales = (lambda features: features - centre, standard)
+    scales = (lambda features: features - centre, Standard.of(train.features))
     right = [0, 0]
     for chosen, held in folds(train.recording):
         for place, scale in enumerate(scales):
             known = scale(train.features)
-            probe = _neighbours(len(chosen)).fit(known[chosen], train.effect[chosen])
-            right[place] += int(np.sum(probe.predict(known[held]) == train.effect[held]))
-    scale = scales[int(np.argmax(right))]
-    return _neighbours(len(train.effect)).fit(scale(train.features), train.effect).predict(scale(test.features))
+            neighbours = _neighbours(len(chosen)).fit(known[chosen], train.effect[chosen])
+            right[place] += int(np.sum(neighbours.predict(known[held]) == train.effect[held]))
+    best = scales[int(np.argmax(right))]
+    fitted = _neighbours(len(train.effect)).fit(best(train.features), train.effect)
+    return lambda features: fitted.predict(best(features))
 
 
 def _neighbours(clips: int) -> KNeighborsClassifier:

@@ -5,6 +5,7 @@ of models that have them, and distances that say what can be heard.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -14,8 +15,9 @@ from jaxtyping import Float, Int
 from analysis.metrics import audibility
 from analysis.metrics.probes import Labelled
 from analysis.models import representations
-from analysis.models.representations import RememberedByClip, Representation
+from analysis.models.representations import Remembered, RememberedByClip, Representation
 from analysis.renders import chunks
+from analysis.renders.degradation import DEGRADATIONS
 from analysis.renders.plan import (
     Plan,
     draw_dry,
@@ -29,6 +31,8 @@ from jaxvae.data import dataset
 from jaxvae.effects import Effect
 from jaxvae.models.vae import Posterior
 
+AS_RENDERED = "as rendered"
+More = Literal["read", "content", "dry", "step"]
 _DISTANCE = "distance"
 
 
@@ -49,6 +53,8 @@ class Sizes:
     path_clips: int = 4
     """Unseen dry clips, of as many recordings as there are, on which every parameter is moved."""
     path_steps: int = 20
+    degraded_pairs: int = 300
+    """Random settings, each over one unseen recording, that are degraded after the effect in each way there is."""
     map_clips: int = 600
     """Clips on the map of which trustworthiness and silhouette are measured."""
     components: int = 128
@@ -97,60 +103,112 @@ class Renders:
         return self.distance_db >= audibility.INAUDIBLE_DB
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Material:
-    """Everything that is rendered."""
+    """Clips as all representations see them. Each kind is rendered when it is first asked for."""
 
-    fit: Renders
-    """Validation recordings at random settings."""
-    held: Renders
-    """Unseen recordings in pairs of the same random settings."""
-    gallery: Renders | None
-    """More clips at settings of their own, to be confused with those of pairs."""
-    fixed_fit: Renders
-    fixed: Renders
-    """All settings at the middle."""
-    cloud: Renders
-    """Random settings of each effect on one known clip."""
-    paths: Renders
-    new_fit: Renders | None
-    new: Renders | None
+    rows: Sequence[Representation]
+    validation: dataset.Split
+    test: dataset.Split
+    kinds: Sequence[Effect]
+    unseen: Sequence[Effect]
     """Effects that the models were not trained on."""
+    rate: int
+    sizes: Sizes
+    seed: int
 
+    @functools.cached_property
+    def fit(self) -> Renders:
+        """Validation recordings at random settings, which probes are fitted on."""
+        return self._seen(
+            random_settings(self.kinds, self._fit_dry, 2 * self.seed), self.validation, "random settings, validation"
+        )
 
-def render(
-    rows: Sequence[Representation],
-    validation: dataset.Split,
-    test: dataset.Split,
-    kinds: Sequence[Effect],
-    unseen: Sequence[Effect],
-    rate: int,
-    sizes: Sizes,
-    seed: int,
-) -> Material:
-    """All clips as all representations see them, at `rate`."""
+    @functools.cached_property
+    def held(self) -> Renders:
+        """Unseen recordings in pairs of the same random settings."""
+        plan = pair_settings(self.kinds, self.test, self.sizes.pairs, 2 * self.seed)
+        return self._seen(plan, self.test, "random settings", ("read", "content", "dry"))
 
-    def seen(plan: Plan, split: dataset.Split, what: str, *more: str) -> Renders:
-        return represent(plan, split, rate, rows, what, more)
+    @functools.cached_property
+    def degraded(self) -> dict[str, Renders]:
+        """The first clips of some pairs, as they were and by what happened to them after the effect."""
+        plan = pair_settings(self.kinds, self.test, self.sizes.degraded_pairs, 2 * self.seed + 2)
+        plan = plan.select(2 * np.arange(self.sizes.degraded_pairs))
+        as_rendered = {AS_RENDERED: None} | DEGRADATIONS
+        return {name: self._seen(plan, self.test, name, change=change) for name, change in as_rendered.items()}
 
-    fit_dry, test_dry = (draw_dry(split, sizes.fit_clips, seed) for split in (validation, test))
-    fixed_dry, path_dry = draw_dry(test, sizes.fixed_clips, seed), spread_dry(test, sizes.path_clips, seed)
-    far = sizes.gallery - sizes.pairs
-    return Material(
-        fit=seen(random_settings(kinds, fit_dry, 2 * seed), validation, "random settings, validation"),
-        held=seen(pair_settings(kinds, test, sizes.pairs, 2 * seed), test, "random settings", "read", "content", "dry"),
-        gallery=seen(pair_settings(kinds, test, far, 2 * seed + 1).select(2 * np.arange(far)), test, "more settings")
-        if far > 0
-        else None,
-        fixed_fit=seen(fixed_settings(kinds, fit_dry[: sizes.fixed_clips]), validation, "middle settings, validation"),
-        fixed=seen(fixed_settings(kinds, fixed_dry), test, "middle settings", "read", "dry"),
-        cloud=seen(random_settings(kinds, np.full(sizes.settings, path_dry[0]), 2 * seed + 1), test, "one known clip"),
-        paths=seen(sweep_settings(kinds, path_dry, sizes.path_steps), test, "paths", "step"),
-        new_fit=seen(random_settings(unseen, fit_dry, 2 * seed), validation, "unseen effects, validation")
-        if unseen
-        else None,
-        new=seen(random_settings(unseen, test_dry, 2 * seed + 1), test, "unseen effects", "dry") if unseen else None,
-    )
+    @functools.cached_property
+    def gallery(self) -> Renders | None:
+        """More clips at settings of their own, to be confused with those of pairs."""
+        far = self.sizes.gallery - self.sizes.pairs
+        if far <= 0:
+            return None
+        plan = pair_settings(self.kinds, self.test, far, 2 * self.seed + 1).select(2 * np.arange(far))
+        return self._seen(plan, self.test, "more settings")
+
+    @functools.cached_property
+    def fixed_fit(self) -> Renders:
+        """Validation recordings with all settings at the middle."""
+        plan = fixed_settings(self.kinds, self._fit_dry[: self.sizes.fixed_clips])
+        return self._seen(plan, self.validation, "middle settings, validation")
+
+    @functools.cached_property
+    def fixed(self) -> Renders:
+        """Unseen recordings with all settings at the middle."""
+        plan = fixed_settings(self.kinds, draw_dry(self.test, self.sizes.fixed_clips, self.seed))
+        return self._seen(plan, self.test, "middle settings", ("read", "dry"))
+
+    @functools.cached_property
+    def cloud(self) -> Renders:
+        """Random settings of each effect on one known clip."""
+        plan = random_settings(self.kinds, np.full(self.sizes.settings, self._path_dry[0]), 2 * self.seed + 1)
+        return self._seen(plan, self.test, "one known clip")
+
+    @functools.cached_property
+    def paths(self) -> Renders:
+        """Every parameter moved by itself."""
+        plan = sweep_settings(self.kinds, self._path_dry, self.sizes.path_steps)
+        return self._seen(plan, self.test, "paths", ("step",))
+
+    @functools.cached_property
+    def new_fit(self) -> Renders | None:
+        """Validation recordings through unseen effects."""
+        if not self.unseen:
+            return None
+        plan = random_settings(self.unseen, self._fit_dry, 2 * self.seed)
+        return self._seen(plan, self.validation, "unseen effects, validation")
+
+    @functools.cached_property
+    def new(self) -> Renders | None:
+        """Unseen recordings through unseen effects."""
+        if not self.unseen:
+            return None
+        plan = random_settings(self.unseen, draw_dry(self.test, self.sizes.fit_clips, self.seed), 2 * self.seed + 1)
+        return self._seen(plan, self.test, "unseen effects", ("dry",))
+
+    @property
+    def made(self) -> dict[str, Renders]:
+        """What was rendered by now."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Renders)}
+
+    @functools.cached_property
+    def _fit_dry(self) -> np.ndarray:
+        return draw_dry(self.validation, self.sizes.fit_clips, self.seed)
+
+    @functools.cached_property
+    def _path_dry(self) -> np.ndarray:
+        return spread_dry(self.test, self.sizes.path_clips, self.seed)
+
+    def _seen(
+        self,
+        plan: Plan,
+        split: dataset.Split,
+        what: str,
+        more: Sequence[More] = (),
+        change: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    ) -> Renders:
+        return represent(plan, split, self.rate, self.rows, what, more, change)
 
 
 def represent(
@@ -159,14 +217,18 @@ def represent(
     rate: int,
     rows: Sequence[Representation],
     description: str,
-    more: Sequence[Literal["read", "content", "dry", "step"]] = (),
+    more: Sequence[More] = (),
+    change: Callable[[np.ndarray, int], np.ndarray] | None = None,
 ) -> Renders:
-    """The clips of a plan that can be used, as representations see them.
+    """The clips of a plan that can be used, as representations see them, changed after the effect if a change is given.
 
     More to measure: what heads "read", "content" latents, the log-spectral distance from "dry" or from the "step"
     before.
     """
     functions: dict[str, Callable] = {row.name: row.embed for row in rows}
+    if change is not None:
+        changed = Remembered(lambda wet: change(wet, rate))
+        functions = {name: lambda wet, dry, of=of: of(changed(wet), dry) for name, of in functions.items()}
     models = [row for row in rows if row.encoder is not None]
     names = tuple(kind.name for kind in plan.effects)
     if "content" in more:

@@ -18,11 +18,11 @@ from analysis.metrics import reconstruction
 from analysis.models import representations
 from analysis.models.baselines import PrincipalComponents
 from analysis.models.representations import Hears
-from analysis.renders import material
-from analysis.renders.material import Renders, Sizes
+from analysis.renders.material import Material, Renders, Sizes
 from analysis.sections import SECTIONS, effect, table, vae
 from analysis.sections.outline import Contents
 from analysis.sections.score import Ceiling, Score, Study
+from analysis.sections.section import Section
 from analysis.sections.table import Comparison, Entry
 from jaxvae import effects, inference
 from jaxvae.data import dataset
@@ -109,8 +109,9 @@ def measure(
     ceiling: Ceiling | None = None,
     unseen: Sequence[Effect] = (),
     seed: int = 0,
+    sections: Sequence[Section] = SECTIONS,
 ) -> Board:
-    """All figures of the first model, of the others and of the baselines, on the recordings of `test`.
+    """The figures of the sections, of the first model, the others and the baselines, on the recordings of `test`.
 
     Principal components are those of `train`; probes are fitted on `validation`: on recordings that a model was trained
     on, its latents are better than on others, and a probe would trust them too much.
@@ -123,19 +124,19 @@ def measure(
     rows, components = representations.rows(models, train, sizes.components, seed)
     hears = {row.name: row.hears for row in rows}
     rate = encoder.experiment.audio.sample_rate
-    made = material.render(rows, validation, test, kinds, unseen, rate, sizes, seed)
+    made = Material(rows, validation, test, kinds, unseen, rate, sizes, seed)
     study = Study(made, models, components, test, ceiling or {}, sizes, seed)
 
     scores = _Scores()
     with tqdm(rows, unit="row", desc="figures") as bar:
         for row in bar:
             bar.set_postfix_str(row.name)
-            for section in SECTIONS:
+            for section in sections:
                 scores.add(section.name, ((row.name, score) for score in section.of_row(study, row)))
-    for section in SECTIONS:
+    for section in sections:
         scores.add(section.name, section.of_models(study))
     for index in range(len(kinds)):
-        for section in SECTIONS:
+        for section in sections:
             scores.add(section.name, section.of_effect(study, index))
     comparisons = []
     for name in (ours, representations.dry_aware(ours)):
@@ -151,11 +152,7 @@ def measure(
             "components_fitted_on": components.fitted_on,
             "ceiling": None,
             "error_unit": reconstruction.unit(encoder.experiment),
-            "clips": {
-                field.name: _counts(renders)
-                for field in dataclasses.fields(made)
-                if (renders := getattr(made, field.name)) is not None
-            },
+            "clips": {name: _counts(renders) for name, renders in made.made.items()},
         },
         hears=hears,
         entries=scores.entries(),

@@ -1,7 +1,7 @@
-"""At which settings the effect was: read by regressions and by the model's own heads, beside a ceiling."""
+"""At which settings the effect was: read by regressions, extra trees and the model's own heads, beside a ceiling."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from analysis.metrics import calibration, probes
 from analysis.metrics.probes import Labelled
 from analysis.models.representations import Representation
+from analysis.sections.effect import by_source
 from analysis.sections.outline import Contents, Outline, columns
 from analysis.sections.score import (
     LEAST_CLIPS,
@@ -26,12 +27,16 @@ from jaxvae.effects import Effect
 
 FIGURES = {
     "r2": Figure("R²", 2),
+    "r2_trees": Figure("R² extra trees", 2),
+    "r2_source": Figure("R²", 2),
     "r2_head": Figure("R² head", 2),
     "r2_one_clip": Figure("R² one clip", 2),
     "mae": Figure("MAE", 2, "less"),
+    "mae_trees": Figure("MAE extra trees", 2, "less"),
     "mae_head": Figure("MAE head", 2, "less"),
     "mae_one_clip": Figure("MAE one clip", 2, "less"),
     "share_of_ceiling": percent("of ceiling"),
+    "share_of_ceiling_trees": percent("of ceiling, extra trees"),
     "share_of_ceiling_head": percent("of ceiling, head"),
     "share_of_ceiling_one_clip": percent("of ceiling, one clip"),
     "ceiling": Figure("ceiling R²", 2, ""),
@@ -51,9 +56,12 @@ class Recovered(NamedTuple):
     mae: Float[np.ndarray, " parameter"]
 
 
-def ridge(fit: Labelled, held: Labelled) -> dict[int, Recovered]:
-    """What ridge regressions read of each effect, in normalised units."""
-    return {index: _of_regressions(parameters) for index, parameters in probes.settings(fit, held).items()}
+def regressions(
+    fit: Labelled, held: Labelled, probe: Literal["ridge", "trees"] = "ridge", seed: int = 0
+) -> dict[int, Recovered]:
+    """What ridge regressions or extra trees read of each effect, in normalised units."""
+    found = probes.settings(fit, held, probe, seed)
+    return {index: _of_regressions(parameters) for index, parameters in found.items()}
 
 
 def one_clip(cloud: Labelled, seed: int) -> dict[int, Recovered]:
@@ -89,7 +97,7 @@ def of_recovered(
 ) -> list[Score]:
     """R² and MAE of each parameter, their means over all and over identifiable ones, and the share of the ceiling.
 
-    The suffix tells whose figures they are: nothing for ridge regressions, "_head" or "_one_clip".
+    The suffix tells whose figures they are: nothing for ridge regressions, "_trees", "_head" or "_one_clip".
     """
     scores = []
     recordings = {index: held.recording[held.effect == index] for index in recovered}
@@ -154,7 +162,10 @@ def of_row(study: Study, row: Representation) -> list[Score]:
     """By ridge regressions, by the heads of a model that has some, and on one known clip."""
     made, kinds, ceiling = study.made, study.kinds, study.ceiling
     fit, held, kept = both_heard(made.fit.labelled(row.name), made.held.labelled(row.name))
-    found = of_recovered(ridge(fit, held), held, kinds, ceiling)
+    found = of_recovered(regressions(fit, held), held, kinds, ceiling)
+    (mean,) = [score for score in found if (score.figure, score.item) == ("r2", "all")]
+    found += by_source("r2_source", mean.clips, mean.recording, study.test.sources)
+    found += of_recovered(regressions(fit, held, "trees", study.seed), held, kinds, ceiling, "_trees")
     if answers := made.held.reading(row.name):
         probabilities = [of_effect[kept] for of_effect in answers[1]]
         found += of_recovered(head(probabilities, held), held, kinds, ceiling, "_head")
@@ -173,9 +184,9 @@ def of_effect(study: Study, index: int) -> Iterable[tuple[str, Score]]:
 def _note(contents: Contents) -> str:
     about = contents.about
     return (
-        "R² of ridge regressions fitted on validation recordings, and of the model's own heads; 1 is perfect, 0 as "
-        "good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. One clip: "
-        f"five folds over {about['sizes']['settings']} settings on one known clip, Grant's (2023) easy protocol. "
+        "R² of ridge regressions and of extra trees fitted on validation recordings, and of the model's own heads; 1 "
+        "is perfect, 0 as good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. One "
+        f"clip: five folds over {about['sizes']['settings']} settings on one known clip, Grant's (2023) easy protocol. "
         + (f"Ceiling: {about['ceiling']}; identifiable: it is above 0.25." if about["ceiling"] else "No ceiling given.")
     )
 
@@ -183,11 +194,21 @@ def _note(contents: Contents) -> str:
 def _outlines(contents: Contents) -> list[Outline]:
     over_parameters = {
         f"{FIGURES[name].title}, {item}": {"section": "settings", "item": item, "figure": name}
-        for name in ("r2", "r2_head", "mae", "mae_head", "r2_one_clip")
+        for name in ("r2", "r2_trees", "r2_head", "mae", "mae_trees", "mae_head", "r2_one_clip")
         for item in contents.means
-    } | columns(FIGURES, ("share_of_ceiling", "share_of_ceiling_head"), section="settings", item="all")
+    } | columns(
+        FIGURES, ("share_of_ceiling", "share_of_ceiling_trees", "share_of_ceiling_head"), section="settings", item="all"
+    )
     return [
         Outline("Means over effects", contents.rows, over_parameters),
+        Outline(
+            "R² by source of the recordings, ridge regression",
+            contents.rows,
+            {
+                name: {"section": "settings", "figure": "r2_source", "item": name}
+                for name in contents.items.get("r2_source", ())
+            },
+        ),
         *_by_parameter(contents),
         *(_in_detail(contents, row) for row in contents.ours),
     ]
@@ -226,6 +247,6 @@ SECTION = Section(
     of_row=of_row,
     note=_note,
     outlines=_outlines,
-    compared=("r2", "r2_one_clip"),
+    compared=("r2", "r2_trees", "r2_one_clip"),
     of_effect=of_effect,
 )

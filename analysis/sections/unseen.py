@@ -18,7 +18,7 @@ def of_row(study: Study, row: Representation) -> list[Score]:
     fit, held, kept = both_heard(made.new_fit.labelled(row.name), made.new.labelled(row.name))
     if len(np.unique(held.effect)) > 1:
         scores += effect.probed(fit, held, made.new.audible[kept], kinds, "random", study.seed)
-    return scores + settings.of_recovered(settings.ridge(fit, held), held, kinds, {})
+    return scores + settings.of_recovered(settings.regressions(fit, held), held, kinds, {})
 
 
 def _note(contents: Contents) -> str:

@@ -38,6 +38,8 @@ class Split:
     effects: tuple[Effect, ...]
     recipe: Recipe
     """What the clips are made of."""
+    sources: tuple[str, ...]
+    """Of each recording of the data set, the folder that it is from (`jaxvae.data.recordings.sources`)."""
     _shard: Callable[[int], np.ndarray]
     _prepared: np.ndarray
     _experiment: Experiment
@@ -132,6 +134,7 @@ class Dataset:
             self.folder,
             self.effects,
             clips.concatenate(recipes),
+            recordings.sources(self.recordings, self.experiment.data.audio, self.experiment.data.test_audio),
             _shard=functools.cache(lambda number: shards.read_audio(own[number], self.folder)),
             _prepared=recordings.load(self.folder.path(recordings.PREPARED)),
             _experiment=self.experiment,

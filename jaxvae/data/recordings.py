@@ -21,7 +21,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
@@ -289,6 +289,21 @@ def _number(file: File, seed: int) -> float:
     """Of a file, uniform on [0, 1)."""
     digest = hashlib.blake2b(f"split {seed} {file.digest}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
+
+
+def sources(recordings: Sequence[Recording], folders: Sequence[str], test_folders: Sequence[str]) -> tuple[str, ...]:
+    """Of each recording, the folder of the config that it is from; of a single folder, the folder in it.
+
+    Voices and music are told apart so, if they lie in folders of their own.
+    """
+
+    def source(name: str) -> str:
+        field, position, below = name.split("/", 2)
+        named = {"audio": folders, "test_audio": test_folders}[field] or ("bundled recordings",)
+        inside, _, file = below.partition("/")
+        return inside if len(named) == 1 and file else PurePath(named[int(position)]).name
+
+    return tuple(source(recording.files[0]) for recording in recordings)
 
 
 def load(path: Path) -> Int16[np.ndarray, "sample"]:

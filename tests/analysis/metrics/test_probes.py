@@ -86,7 +86,7 @@ def test_strength_of_logistic_regression_is_that_of_least_loss_on_recordings_lef
     best = min(probes.STRENGTHS, key=loss)
     assert best < probes.STRENGTHS[-1]
     theirs = LogisticRegression(C=best, tol=1e-2).fit(features, train.effect).predict(standard(test.features))
-    np.testing.assert_array_equal(probes._logistic(train, test), theirs)
+    np.testing.assert_array_equal(probes._logistic(train)(test.features), theirs)
 
 
 def test_settings_are_read_by_trees_where_no_line_reads_them():

@@ -13,7 +13,7 @@ def test_settings_that_are_in_the_features_are_recovered_and_others_are_not():
     fit, held = told(clips(400)), told(clips(400, seed=1))
     for one in (fit, held):
         one.features[:, 3] = 0  # the last parameter of the second effect is not told
-    scores = settings.of_recovered(settings.ridge(fit, held), held, KINDS, {})
+    scores = settings.of_recovered(settings.regressions(fit, held), held, KINDS, {})
     names = [f"{kind.name}/{parameter.name}" for kind in KINDS for parameter in kind.parameters]
     r2 = [value(scores, "r2", name) for name in names]
     np.testing.assert_allclose(r2[:3], 1, atol=1e-3)
@@ -29,7 +29,7 @@ def test_a_ceiling_sets_apart_what_cannot_be_told():
     fit.features[:, 3] = held.features[:, 3] = 0
     delay = [parameter.name for parameter in KINDS[1].parameters]
     ceiling = {KINDS[1].name: dict(zip(delay, (1.0, 0.5, 0.0), strict=True))}
-    scores = settings.of_recovered(settings.ridge(fit, held), held, KINDS, ceiling)
+    scores = settings.of_recovered(settings.regressions(fit, held), held, KINDS, ceiling)
     assert value(scores, "r2", "identifiable") == pytest.approx(1, abs=1e-3)
     assert value(scores, "r2", "all") < 0.9
     assert value(scores, "share_of_ceiling", "all") == pytest.approx(1, abs=1e-3)  # of two parameters, held to 1
@@ -42,11 +42,11 @@ def test_the_interval_of_a_mean_over_effects_is_around_the_mean():
     held = featured(held, held.features + noisy)
     (score,) = [
         score
-        for score in settings.of_recovered(settings.ridge(fit, held), held, KINDS, {})
+        for score in settings.of_recovered(settings.regressions(fit, held), held, KINDS, {})
         if (score.figure, score.item) == ("r2", "all")
     ]
     assert score.clips.mean() == pytest.approx(score.value)
-    by_effect = [np.mean(one.explained) for one in settings.ridge(fit, held).values()]
+    by_effect = [np.mean(one.explained) for one in settings.regressions(fit, held).values()]
     assert score.value == pytest.approx(np.mean(by_effect))
     found = table.entry("settings", "row", score)
     assert found.low < found.value < found.high and found.recordings == 8
