@@ -260,8 +260,8 @@ class Stored(NamedTuple):
     workdir: Path
     record: dict[str, Any]
     experiment: Any
-    restore: Callable[[TrainState], Weights]
-    """Its weights, where all members of the checkpoint together have a state of these shapes."""
+    restore: Callable[[Weights], Weights]
+    """Its weights, of these shapes."""
 
 
 def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Any:
@@ -270,7 +270,7 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
 
     Raises:
         CheckpointError: the folder holds no checkpoint, or none of that step or member, or one of another format, or
-            of a task that nothing is made of.
+            of a task that nothing is made of; or it was never validated, so that no weights are the best.
     """
     members = run_folder.read(Path(workdir))
     if member is None:
@@ -280,11 +280,12 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
     chosen = members[member]
     checkpoints = Checkpoints(chosen.folder / "checkpoints", keep=2)
 
-    def restore(like: TrainState) -> Weights:
-        item, shapes = ("best", like.weights) if step is None else ("state", like)
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        restored = checkpoints.restore(record["step"], {item: shapes}, device)[item]
-        return jax.tree.map(lambda leaf: leaf[chosen.place], restored if step is None else restored.weights)
+    if step is None and chosen.best is None:
+        raise CheckpointError(_never_validated(workdir, member, chosen, alone=len(members) == 1))
+
+    def restore(like: Weights) -> Weights:
+        weights = checkpoints.restore_member(record["step"], "best" if step is None else "state", like, chosen.place)
+        return jax.device_put(weights, jax.local_devices()[0])
 
     try:
         steps = checkpoints.steps()
@@ -304,6 +305,16 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
         checkpoints.close()
 
 
+def _never_validated(workdir: str | Path, member: int, stopped: run_folder.Member, alone: bool) -> str:
+    what = f"the run in {workdir}" if alone else f"member {member} of {workdir}"
+    if stopped.diverged:
+        return f"{what} diverged at step {stopped.step}, before its first validation, so no weights of it are the best"
+    return (
+        f"{what} stopped at step {stopped.step}, before its first validation, so it has no best weights; the same "
+        f"command of launch.train continues it, and step={stopped.step} loads the weights of its newest checkpoint"
+    )
+
+
 def _load_encoder(stored: Stored) -> SpectrogramEncoder:
     record, experiment = stored.record, stored.experiment
     parameters = tuple(record["parameters"])
@@ -312,9 +323,7 @@ def _load_encoder(stored: Stored) -> SpectrogramEncoder:
     shapes, own = (
         jax.eval_shape(functools.partial(_create, one, parameters), hyperparams(one)) for one in (widest, experiment)
     )
-    weights = stored.restore(
-        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(members), *leaf.shape), leaf.dtype), shapes)
-    )
+    weights = stored.restore(shapes.weights)
     weights = weights._replace(params=narrow(weights.params, own.params))
     statistics = spectrogram.statistics_from(record["statistics"])
     # A program trains heads if one of its members has them.

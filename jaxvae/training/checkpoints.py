@@ -3,17 +3,23 @@
 Each checkpoint is complete: the `state` of the training, the `best` weights so far, and a `record` of plain values (the
 experiment of each member, the normalisation statistics, how validation went). Arrays have a leading member axis.
 Orbax writes in the background to a temporary name and renames at the end, so a killed run leaves only whole ones. With
-several hosts each writes its members' part, and any number of devices and hosts can read it.
+several hosts each writes its members' part, and any number of devices and hosts can read it. The `best` weights of each
+member are chunks of their own, so that who loads one reads one.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 from orbax.checkpoint import checkpoint_managers
 
 FORMAT = 3
+
+_INDEX_BYTES = 2**26  # kept while a member is read, so that arrays share the index of where chunks lie
 
 
 class CheckpointError(RuntimeError):
@@ -29,7 +35,7 @@ class Checkpoints:
 
     def save(self, step: int, items: dict[str, Any], record: dict[str, Any]) -> None:
         """Start to write a checkpoint of trees of arrays, which may be donated right after."""
-        saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        saved = {name: ocp.args.StandardSave(tree, _by_member(tree)) for name, tree in items.items()}
         saved["record"] = ocp.args.JsonSave({"format": FORMAT, **record})
         try:
             self.wait()
@@ -82,11 +88,45 @@ class Checkpoints:
         items = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
         return dict(self._restored(step, ocp.args.Composite(**items)).items())
 
+    def restore_member(self, step: int, item: str, like: Any, place: int) -> Any:
+        """Arrays of one member of an item, without the member axis; `like` is a tree of that item, or part of it.
+
+        Nothing is read but the chunks in which they lie; those of older checkpoints hold all members.
+        """
+        folder = self._manager.directory / str(step) / item
+        # Orbax restores whole arrays only, so these are opened as it stores them (its `ArrayReadSpec`).
+        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": _INDEX_BYTES}})
+
+        def read(path: Any, leaf: Any) -> Any:
+            name = ".".join(jax.tree_util.keystr((key,), simple=True) for key in path)
+            base = {"driver": "file", "path": f"{folder}/"}
+            kvstore = {"driver": "ocdbt", "base": base, "path": f"{name}/"}
+            spec = {"driver": "zarr3" if stored["use_zarr3"] else "zarr", "kvstore": kvstore}
+            array = tensorstore.open(spec, read=True, open=True, context=context).result()
+            if array.shape[1:] != leaf.shape:
+                raise ValueError(f"{name} of a member has shape {array.shape[1:]}, not {leaf.shape}")
+            return array[place].read()
+
+        try:
+            stored = json.loads((folder / "_METADATA").read_text())
+            reads = jax.tree.map_with_path(read, like)
+            return jax.tree.map(lambda arriving: np.asarray(arriving.result()), reads)
+        except (OSError, ValueError, KeyError) as error:
+            raise self._unreadable(step, error) from error
+
     def _restored(self, step: int, items: ocp.args.Composite) -> Any:
         try:
             return self._manager.restore(step, args=items)
         except (OSError, ValueError, KeyError) as error:
-            folder = self._manager.directory / str(step)
-            raise CheckpointError(
-                f"the checkpoint in {folder} cannot be read ({error}); delete that folder to use the one before it"
-            ) from error
+            raise self._unreadable(step, error) from error
+
+    def _unreadable(self, step: int, error: Exception) -> CheckpointError:
+        folder = self._manager.directory / str(step)
+        return CheckpointError(
+            f"the checkpoint in {folder} cannot be read ({error}); delete that folder to use the one before it"
+        )
+
+
+def _by_member(tree: Any) -> Any:
+    """How Orbax is told to store each array: every index of its leading axis as a chunk."""
+    return jax.tree.map(lambda leaf: ocp.SaveArgs(shard_axes=(0,) if leaf.ndim else ()), tree)

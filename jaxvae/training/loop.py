@@ -44,6 +44,7 @@ def train(experiment: Any, workdir: Path, kind: type[Task]) -> int:
         CheckpointError, OSError, ValueError: as `jaxvae.training.run.start`.
     """
     groups = run_folder.groups(experiment, workdir)
+    run_folder.require_own(groups, workdir)
     for number, group in enumerate(groups, start=1):
         name = experiment.name if len(groups) == 1 else f"{experiment.name} {number}/{len(groups)}"
         try:

@@ -6,7 +6,7 @@ member_000/              TensorBoard logs of one member of a sweep
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,25 +63,48 @@ def groups(experiment: Any, workdir: Path) -> list[Group]:
     ]
 
 
+def require_own(groups: Sequence[Group], workdir: Path) -> None:
+    """Nothing, where a folder holds no checkpoints but those of these groups.
+
+    Raises:
+        CheckpointError: it holds others, which would hide these or be mixed up with them.
+    """
+    own = {group.folder for group in groups}
+    found = [folder for folder in _folders(workdir) if folder not in own and _has_checkpoint(folder)]
+    if not found:
+        return
+    holds = "a single run" if found[0] == workdir else f"a sweep with {', '.join(folder.name for folder in found)}"
+    wanted = "a single run" if own == {workdir} else f"a sweep of {len(groups)} group{'s' * (len(groups) > 1)}"
+    raise CheckpointError(
+        f"{workdir} holds {holds}; use another --workdir for {wanted}, or both could not be told apart"
+    )
+
+
+def _folders(workdir: Path) -> list[Path]:
+    """Where checkpoints of a run may lie: of a run without a sweep, then of groups."""
+    groups = [folder for folder in workdir.glob("group_*") if folder.name.removeprefix("group_").isdecimal()]
+    return [workdir, *sorted(groups, key=lambda folder: int(folder.name.removeprefix("group_")))]
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any(step.name.isdecimal() for step in (folder / "checkpoints").glob("*"))
+
+
 def read(workdir: Path) -> dict[int, Member]:
     """The members of a run by their index in the sweep, of those groups that have a checkpoint.
 
     Raises:
         CheckpointError: there is none, or one of another format.
     """
-    folders = [workdir, *sorted(workdir.glob("group_*"), key=lambda folder: int(folder.name.split("_")[1]))]
     found = {}
-    for folder in folders:
-        if not (folder / "checkpoints").is_dir():
-            continue
+    for folder in filter(_has_checkpoint, _folders(workdir)):
         checkpoints = Checkpoints(folder / "checkpoints", keep=2)
         try:
-            step = checkpoints.latest_step()
-            record = None if step is None else checkpoints.record(step)
+            record = checkpoints.record(checkpoints.latest_step())
         finally:
             checkpoints.close()
-        experiments = task.members(record) if record else ()
-        for place, index in enumerate(record["indices"] if record else ()):
+        experiments = task.members(record)
+        for place, index in enumerate(record["indices"]):
             validation = record["validation"][place]
             found[index] = Member(
                 experiments[place],

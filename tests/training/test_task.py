@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from flax import linen as nn
 
@@ -19,7 +22,7 @@ from jaxvae.sweep import grid
 from jaxvae.training import loop, run_folder, task
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.hyperparams import hyperparams
-from jaxvae.training.run import TrainingDiverged
+from jaxvae.training.run import TrainingDiverged, start
 from jaxvae.training.vae_task import VAETask
 from tests.training.regressor import Line, Regressor
 
@@ -84,9 +87,7 @@ def test_what_is_loaded_is_what_the_record_says(tmp_path, monkeypatch):
         inference.load(tmp_path)
 
     def line(stored):
-        one = jax.eval_shape(Regressor(stored.experiment).create, hyperparams(stored.experiment))
-        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), one)
-        return functools.partial(nn.Dense(1).apply, stored.restore(like).variables)
+        return functools.partial(nn.Dense(1).apply, stored.restore(_shapes(stored)).variables)
 
     monkeypatch.setitem(inference.LOADERS, "regressor", line)
     predict = inference.load(tmp_path)
@@ -99,6 +100,72 @@ def test_folder_of_another_task_is_refused(tmp_path, trained, tiny):
         loop.train(tiny, tmp_path, VAETask)
     with pytest.raises(CheckpointError, match="holds a run of task 'vae', not 'regressor'"):
         loop.train(Line(), trained, Regressor)
+
+
+def test_single_run_and_sweep_do_not_share_a_folder(tmp_path):
+    """Nor do two sweeps of which one has more groups."""
+    for folder in ("single", "sweep/group_0", "sweep/group_1"):
+        (tmp_path / folder / "checkpoints" / "60").mkdir(parents=True)
+    (tmp_path / "stopped" / "checkpoints").mkdir(parents=True)  # before a checkpoint: in nobody's way
+    sweep = dataclasses.replace(Line(), sweep=grid({"slope": (1.0, 2.0)}))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CheckpointError, match=r"single holds a single run; use another --workdir for a sweep of 1 gr"):
+        loop.train(sweep, tmp_path / "single", Regressor)
+    with pytest.raises(CheckpointError, match=r"holds a sweep with group_0, group_1; use another .* for a single run"):
+        loop.train(Line(), tmp_path / "sweep", Regressor)
+    with pytest.raises(CheckpointError, match=r"holds a sweep with group_1; use another --workdir for a sweep of 1 gr"):
+        loop.train(sweep, tmp_path / "sweep", Regressor)
+    assert sorted(tmp_path.rglob("*")) == before
+    run_folder.require_own(run_folder.groups(sweep, tmp_path / "stopped"), tmp_path / "stopped")
+
+
+def test_run_that_was_never_validated_has_no_best_weights(tmp_path, monkeypatch):
+    monkeypatch.setitem(inference.LOADERS, "regressor", lambda stored: stored.restore(_shapes(stored)))
+    run = start(run_folder.groups(Line(), tmp_path)[0], Regressor)
+    run.advance(next(run.batches()))
+    run.save()
+    run.close()
+    step = run.step
+    with pytest.raises(CheckpointError, match=rf"stopped at step {step}, before its first validation.* continues it"):
+        inference.load(tmp_path)
+    assert int(inference.load(tmp_path, step=step).step) == step
+
+
+def _shapes(stored):
+    return jax.eval_shape(Regressor(stored.experiment).create, hyperparams(stored.experiment)).weights
+
+
+def test_loading_one_member_of_many_reads_that_member(tmp_path):
+    """A member of 4 MB among eight: less is read than two of them, as the kernel counts it."""
+    members, like = 8, {"kernel": jax.ShapeDtypeStruct((1_024, 1_024), np.float32)}
+    kernel = np.random.default_rng(0).normal(size=(members, 1_024, 1_024)).astype(np.float32)
+    with contextlib.closing(Checkpoints(tmp_path, keep=2)) as checkpoints:
+        checkpoints.save(1, {"best": {"kernel": jnp.asarray(kernel)}}, {})
+        checkpoints.wait()
+        before = _bytes_read()
+        member = checkpoints.restore_member(1, "best", like, 5)
+        assert _bytes_read() - before < 2 * kernel[0].nbytes
+        np.testing.assert_array_equal(member["kernel"], kernel[5])
+        with pytest.raises(CheckpointError, match="kernel of a member has shape"):
+            checkpoints.restore_member(1, "best", {"kernel": jax.ShapeDtypeStruct((4, 4), np.float32)}, 5)
+
+
+def _bytes_read():
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])
+
+
+def test_member_of_a_checkpoint_that_was_stored_whole_is_loaded_too(tmp_path):
+    """As versions before this one stored all members of an array together."""
+    arrays = {"kernel": jnp.arange(12.0).reshape(4, 3), "step": jnp.arange(4)}
+    folder = tmp_path / "100 % Größe"
+    with ocp.CheckpointManager(folder) as manager:
+        manager.save(1, args=ocp.args.Composite(best=ocp.args.StandardSave(arrays)))
+    with contextlib.closing(Checkpoints(folder, keep=2)) as checkpoints:
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), arrays)
+        member = checkpoints.restore_member(1, "best", like, 2)
+    np.testing.assert_array_equal(member["kernel"], [6.0, 7.0, 8.0])
+    assert member["step"] == 2
 
 
 def test_task_that_is_not_known_is_named_with_those_that_are():
