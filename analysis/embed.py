@@ -13,21 +13,14 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from analysis.models import members
-from analysis.renders import embedding
-from analysis.renders.embedding import Source
-from analysis.renders.plan import draw_dry, fixed_settings, random_settings, sweep_settings
-from jaxvae import command_line, effects, inference
+from jaxvae import command_line
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What to embed."""
 
-    run: tyro.conf.Positional[Path]
-    """Folder of a trained run."""
+    run: command_line.Run
     out: Path
     """The .npz file to write."""
     split: Literal["train", "validation", "test"] = "test"
@@ -51,6 +44,12 @@ class Options:
 
 def main(options: Options) -> list[Path]:
     """Embed and write the file."""
+    from analysis.models import members
+    from analysis.renders import embedding
+    from analysis.renders.embedding import Source
+    from analysis.renders.plan import draw_dry, fixed_settings, random_settings, sweep_settings
+    from jaxvae import effects, inference
+
     if options.clips < 1 or options.steps < 2:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
     source = Source(options.run, options.step, options.member)

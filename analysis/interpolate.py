@@ -11,9 +11,6 @@ to a player when paths are monotone, straight and apart.
 import dataclasses
 from pathlib import Path
 
-import tyro
-
-from analysis.pictures import effect_map, effect_paths, style
 from jaxvae import command_line
 
 
@@ -21,8 +18,7 @@ from jaxvae import command_line
 class Options:
     """What to draw."""
 
-    run: tyro.conf.Positional[Path]
-    """Folder of a trained run."""
+    run: command_line.Run
     effect: str
     """Name of the effect, trained on or not."""
     out: Path
@@ -38,6 +34,8 @@ class Options:
 
 def main(options: Options) -> list[Path]:
     """Draw and write the pictures."""
+    from analysis.pictures import effect_map, effect_paths, style
+
     clip, maps = effect_map.of_run(
         options.run,
         options.members,

@@ -10,9 +10,6 @@ they are mixed, the map does not know it. The bars say the same in numbers.
 import dataclasses
 from pathlib import Path
 
-import tyro
-
-from analysis.pictures import effect_map, effect_pairs, style
 from jaxvae import command_line
 
 
@@ -20,8 +17,7 @@ from jaxvae import command_line
 class Options:
     """What to draw."""
 
-    run: tyro.conf.Positional[Path]
-    """Folder of a trained run."""
+    run: command_line.Run
     effect: str
     """Name of the effect, trained on or not."""
     out: Path
@@ -37,6 +33,8 @@ class Options:
 
 def main(options: Options) -> list[Path]:
     """Draw and write the picture."""
+    from analysis.pictures import effect_map, effect_pairs, style
+
     clip, maps = effect_map.of_run(
         options.run,
         () if options.member is None else (options.member,),

@@ -12,13 +12,7 @@ seeded; its distances between far groups mean little, so figures are printed bes
 import dataclasses
 from pathlib import Path
 
-import tyro
-
-from analysis.models import members, representations
-from analysis.pictures import style, umap
-from analysis.renders import chunks, material
-from analysis.renders.material import Sizes
-from analysis.renders.plan import draw_dry, random_settings
+from analysis.renders.sizes import Sizes
 from jaxvae import command_line
 
 
@@ -26,8 +20,7 @@ from jaxvae import command_line
 class Options:
     """What to draw."""
 
-    run: tyro.conf.Positional[Path]
-    """Folder of a trained run."""
+    run: command_line.Run
     out: Path
     """The .png file to write."""
     effects: int = 0
@@ -41,6 +34,11 @@ class Options:
 
 def main(options: Options) -> list[Path]:
     """Draw and write the picture."""
+    from analysis.models import members, representations
+    from analysis.pictures import style, umap
+    from analysis.renders import chunks, material
+    from analysis.renders.plan import draw_dry, random_settings
+
     chosen = members.load(options.run, options.members)
     encoder = chosen[0].encoder
     names = encoder.effects[: options.effects or None]

@@ -3,29 +3,35 @@
     python -m analysis.report runs/base
     python -m launch.train configs/vae_base.py --workdir runs/base --model.latent-dim 64
 
+A command imports what takes long to import in its `main`, so that `--help` and mistakes do not wait for it.
+
 What the user can mend ends the program with one line and status 1, as Ctrl-C does; a command ends by naming the files
 that it wrote. Of a sweep, analyses of one model take `--member 3`, and those that draw models side by side take
 `--members 0 4 8` or `--members all`; without it they read the best member.
 """
 
+import collections
 import contextlib
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from jaxvae import config_file
+from jaxvae import config_file, fields, sweep
 from jaxvae.config import Experiment
 from jaxvae.data.storage import Folder
+from jaxvae.sweep import Sweep
 
 Member = Annotated[int | None, tyro.conf.arg(help="Of a sweep, which member; none means the best.")]
 Members = Annotated[
     tuple[int | Literal["all"], ...],
     tyro.conf.arg(aliases=("--member",), help="Of a sweep, which members, side by side, or all; none means the best."),
 ]
+Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Folder of a trained run.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,17 @@ Written = Iterable[Path | Folder] | None
 _Options = TypeVar("_Options")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """Options of a command that trains the sweep of a config, or one that is given in words."""
+
+    sweep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD=VALUES ...")] = ()
+    """Train every combination of these values, such as: --sweep model.latent_dim=32,64,128,256 train.seed=0..3. Values
+    are separated by commas; a range of whole numbers includes both ends, so 0..3 is 0,1,2,3."""
+    replace_sweep: bool = False
+    """Drop the sweep that the config has, or let --sweep take its place."""
+
+
 def run(
     main: Callable[[_Options], Written],
     kind: type[_Options],
@@ -53,7 +70,10 @@ def run(
     `interrupted` is what Ctrl-C says.
     """
     with _ended_by_one_line(interrupted):
-        _name(main(tyro.cli(kind, prog=_program(), description=description)))
+        _require_sense(sys.argv[1:])
+        options = tyro.cli(kind, prog=_program(), description=description)
+        _require_values(sys.argv[1:], options)
+        _name(main(options))
 
 
 def run_experiment(
@@ -78,6 +98,7 @@ def parse(
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = bool(arguments) and not arguments[0].startswith("-")
     with _ended_by_one_line():
+        _require_sense(arguments)
         loaded = config_file.load(arguments[0]) if given else Experiment(name="unnamed")
         line = dataclasses.make_dataclass(
             "CommandLine",
@@ -90,7 +111,71 @@ def parse(
         parsed = tyro.cli(line, args=arguments, prog=_program(), description=description)
         if not given:  # the overrides were parsed before the config was known
             raise ValueError(f"{parsed.config} comes after options; put the config first")
-    return parsed.experiment, parsed.options
+        _require_values(arguments, parsed.options, parsed.experiment)
+        experiment = parsed.experiment
+        if isinstance(parsed.options, SweepOptions):
+            experiment = _with_sweep(experiment, parsed.options)
+        _require_effect(arguments, experiment)
+    return experiment, parsed.options
+
+
+def _given(arguments: Iterable[str]) -> Iterator[str]:
+    """Options by their paths, such as model.latent_dim of --model.latent-dim 64."""
+    for argument in arguments:
+        if argument.startswith("--"):
+            yield argument[2:].partition("=")[0].replace("-", "_")
+
+
+def _option(path: str) -> str:
+    return f"--{path.replace('_', '-')}"
+
+
+def _require_sense(arguments: Sequence[str]) -> None:
+    """Refuse what would be read as if it were not there."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise ValueError(
+                f"an argument{f' after {before}' if before else ''} is empty, as an unset variable is in quotes; give "
+                "it a value or leave the option out"
+            )
+    for path, count in collections.Counter(_given(arguments)).items():
+        if count > 1:
+            raise ValueError(f"{_option(path)} is given {count} times; give it once, with all its values behind it")
+
+
+def _require_values(arguments: Sequence[str], *parsed: Any) -> None:
+    """Refuse options of several values that were given without one."""
+    values = {path: value for options in parsed for path, value in fields.flat(options).items()}
+    for path in _given(arguments):
+        if values.get(path) == ():
+            raise ValueError(
+                f"{_option(path)} is given without a value, as by an unset variable; give it one or leave it out"
+            )
+
+
+def _require_effect(arguments: Sequence[str], experiment: Experiment) -> None:
+    """Refuse to change a field that every member of the sweep sets anyway."""
+    swept = {path for changes in experiment.sweep.members for path, _ in changes}
+    if both := sorted(swept & set(_given(arguments))):
+        raise ValueError(
+            f"the sweep of {experiment.name} sets {', '.join(both)}, so {_option(both[0])} would change nothing; leave "
+            "it out, choose one of the values by --member, or drop the sweep by --replace-sweep"
+        )
+
+
+def _with_sweep(experiment: Experiment, options: SweepOptions) -> Experiment:
+    present = experiment.sweep.members
+    if present and options.sweep and not options.replace_sweep:
+        swept = ", ".join(dict.fromkeys(path for changes in present for path, _ in changes))
+        raise ValueError(
+            f"{experiment.name} has a sweep of {len(present)} members already, over {swept}; add --replace-sweep to "
+            "train the one of --sweep in its place"
+        )
+    if options.replace_sweep and not present:
+        raise ValueError(f"{experiment.name} has no sweep that --replace-sweep could replace; leave it out")
+    if options.sweep:
+        return dataclasses.replace(experiment, sweep=sweep.parse(options.sweep, experiment))
+    return dataclasses.replace(experiment, sweep=Sweep()) if options.replace_sweep else experiment
 
 
 @contextlib.contextmanager
@@ -99,7 +184,13 @@ def _ended_by_one_line(interrupted: str = "interrupted") -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
+        if _from_module(error) == "jax._src.xla_bridge":
+            asked = os.environ.get("JAX_PLATFORMS", "")
+            sys.exit(
+                f"error: JAX can use no device of JAX_PLATFORMS={asked} here; unset it, or install what the device "
+                "needs (the extra cuda)"
+            )
         # Imported when something has failed, so that a command that needs no JAX does not wait for it.
         from jaxvae.effects import EffectError
         from jaxvae.training.checkpoints import CheckpointError
@@ -110,6 +201,14 @@ def _ended_by_one_line(interrupted: str = "interrupted") -> Iterator[None]:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(interrupted)
+
+
+def _from_module(error: BaseException) -> str:
+    """Name of the module that raised an error."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
 
 
 def _name(written: Written) -> None:

@@ -12,7 +12,9 @@ anything else form groups, one program each.
 """
 
 import dataclasses
+import difflib
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -21,6 +23,7 @@ import numpy as np
 from jaxvae import fields
 from jaxvae.fields import Value
 
+MOST_MEMBERS = 10_000  # of a sweep that is typed: more is a mistake
 _Experiment = TypeVar("_Experiment")
 
 
@@ -80,8 +83,63 @@ def draws(distributions: Mapping[str, Distribution | Sequence[Value]], members: 
 
 def listed(members: Iterable[Mapping[str, Any]]) -> Sweep:
     """Members one by one."""
-    return Sweep(tuple(tuple((path, _plain(value)) for path, value in changes.items()) for changes in members))
+    return Sweep(tuple(tuple((path, _plain(path, value)) for path, value in changes.items()) for changes in members))
 
 
-def _plain(value: Any) -> Value:
-    return value.item() if isinstance(value, np.generic) else value
+def parse(axes: Sequence[str], experiment: Any) -> Sweep:
+    """The grid of axes in words, "model.latent_dim=32,64" and "train.seed=0..3", which includes both ends.
+
+    Raises:
+        ValueError: an axis names no field, or a value that the field cannot take, or there are too many members.
+    """
+    known, values = fields.flat(experiment), {}
+    for axis in axes:
+        path, equals, text = axis.partition("=")
+        path = path.strip().replace("-", "_")
+        if not equals or not text.strip():
+            raise ValueError(f"{axis!r} is no axis of a sweep; write FIELD=VALUES, such as model.latent_dim=32,64,128")
+        if path not in known or path.startswith(("sweep.", "execution.")):
+            close = difflib.get_close_matches(path, known, n=3, cutoff=0.5)
+            meant = f"did you mean {' or '.join(close)}?" if close else "--help lists them"
+            raise ValueError(f"the sweep changes {path!r}, which is no field; {meant}")
+        if path in values:
+            raise ValueError(f"the sweep names {path} twice; give all its values at once, with commas")
+        values[path] = [_values(part.strip(), known[path], path) for part in text.split(",")]
+    if (members := math.prod(sum(map(len, parts)) for parts in values.values())) > MOST_MEMBERS:
+        raise ValueError(f"the sweep has {members} members; use at most {MOST_MEMBERS}")
+    return grid({path: itertools.chain(*parts) for path, parts in values.items()})
+
+
+def _values(text: str, present: Any, path: str) -> Sequence[Value]:
+    """The values of a word of an axis, of the type of the field's present one."""
+    kind = type(present)
+    try:
+        if kind is int and ".." in text:
+            first, last = map(int, text.split(".."))
+            if first <= last:
+                return range(first, last + 1)
+        if kind is bool:
+            return [{"true": True, "false": False}[text.lower()]]
+        if kind in (int, float, str) and text:
+            return [kind(text)]
+    except (KeyError, ValueError):
+        pass
+    may_be = {
+        int: "whole numbers, or a range that includes both ends, such as 0..3",
+        float: "numbers, with commas",
+        bool: "true or false",
+        str: "words, with commas",
+    }
+    if kind not in may_be:
+        raise ValueError(f"{path} holds several values, so a sweep cannot change it; train once with each --{path}")
+    raise ValueError(f"the sweep sets {path} to {text!r}; use {may_be[kind]}")
+
+
+def _plain(path: str, value: Any) -> Value:
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, Value):
+        raise ValueError(
+            f"the sweep sets {path} to {value!r}, a {type(value).__name__}; members differ in single numbers and "
+            f"words only: make a config for each {path}"
+        )
+    return value

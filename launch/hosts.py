@@ -7,8 +7,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import jax
-
 _HEARTBEAT_S = 30  # a host that is silent for so long counts as lost
 
 
@@ -44,6 +42,8 @@ class Hosts:
             if self.coordinator == "cluster"
             else {"coordinator_address": self.coordinator, "num_processes": self.count, "process_id": self.index}
         )
+        import jax  # here, so that --help does not wait for it
+
         try:
             jax.distributed.initialize(**known, heartbeat_timeout_seconds=_HEARTBEAT_S)
         except (RuntimeError, ValueError) as error:
@@ -53,6 +53,8 @@ class Hosts:
 @contextmanager
 def together() -> Iterator[None]:
     """End this process with a clear message when another host of the run is lost, instead of waiting for it."""
+    import jax
+
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

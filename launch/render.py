@@ -11,10 +11,6 @@ import dataclasses
 
 from jaxvae import command_line
 from jaxvae.config import Experiment
-from jaxvae.data import dataset
-from jaxvae.data.clips import REASONS
-from jaxvae.data.dataset import Dataset
-from jaxvae.data.recordings import SPLITS
 from jaxvae.data.storage import Folder
 
 
@@ -40,28 +36,11 @@ class Options:
         return int(numbers[0]), int(numbers[1])
 
 
-def describe(made: Dataset) -> list[str]:
-    """Lines that say what a data set holds."""
-    seconds = made.experiment.audio.clip_samples / made.experiment.audio.sample_rate
-    lines = [f"{made.folder}: {len(made.effects)} effects, clips of {seconds:.2f} s"]
-    missing = {shard.split for shard in made.missing()}
-    for name in SPLITS:
-        members = [recording for recording in made.recordings if recording.split == name]
-        minutes = sum(recording.length for recording in members) / made.experiment.audio.sample_rate / 60
-        source = f"from {len(members)} recordings, {minutes:.1f} min"
-        if name in missing:
-            lines.append(f"  {name:<10} not complete, {source}")
-            continue
-        split = made.split(name)
-        counts = zip(REASONS, split.recipe.redraws.sum(axis=0), strict=True)
-        redraws = ", ".join(f"{count} {reason}" for reason, count in counts if count) or "none"
-        lines.append(f"  {name:<10} {split.clips} clips {source}; draws repeated: {redraws}")
-    lines.append(f"  {len(made.skipped)} files left out")
-    return lines + [f"    {file}: {reason}" for file, reason in made.skipped]
-
-
 def main(experiment: Experiment, options: Options) -> list[Folder]:
     """Render, and say what the data set holds."""
+    from jaxvae.data import dataset
+    from launch.contents import describe
+
     made = dataset.render(experiment, options.workers, part=options.numbers(), cluster=options.cluster)
     print("\n".join(describe(made)))
     return [made.folder]

@@ -1,6 +1,7 @@
 """The command line: config, overrides, options, and how it ends; and the render command."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from jaxvae import command_line
 from jaxvae.effects import EffectError
+from jaxvae.sweep import Sweep, grid
 from jaxvae.training.checkpoints import CheckpointError
 from launch import render
 
@@ -28,6 +30,25 @@ class Options:
     """Where."""
     rounds: int = 3
     """How many."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """Options of a made command that has defaults for all."""
+
+    rounds: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """Options of a made command that takes several values."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Swept(command_line.SweepOptions):
+    """Options of a made command that trains a sweep."""
 
 
 @pytest.fixture
@@ -69,6 +90,60 @@ def test_what_is_unknown_ill_typed_or_out_of_range_is_refused(path, capsys, over
     assert message in capsys.readouterr().err + str(stop.value.code)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (["--data.audio", ""], "an argument after --data.audio is empty"),
+        (["--data.audio="], "is empty, as an unset variable is in quotes"),
+        (["--data.audio"], "--data.audio is given without a value, as by an unset variable"),
+        (["--data.audio", "a", "--data.audio", "b"], "--data.audio is given 2 times; give it once, with all its val"),
+        (["--model.latent-dim", "4", "--model.latent_dim=8"], "--model.latent-dim is given 2 times"),
+    ],
+)
+def test_what_would_be_read_as_if_it_were_not_there_is_refused(monkeypatch, path, override, message):
+    with pytest.raises(SystemExit, match=message):
+        command_line.parse(Options, "Doc.", [path, "--workdir", "w", *override])
+    if "audio" in override[0]:
+        monkeypatch.setattr("sys.argv", ["made", *(word.replace("data.audio", "names") for word in override)])
+        with pytest.raises(SystemExit, match=message.replace("data.audio", "names")):
+            command_line.run(lambda options: None, Named, "Doc.")
+
+
+def test_a_sweep_may_be_given_in_words_and_takes_the_place_of_another_only_when_told(path, tmp_path):
+    def parse(config, *arguments):
+        return command_line.parse(Swept, "Doc.", [str(config), *arguments])[0]
+
+    given = parse(path, "--sweep", "model.latent_dim=4,8", "train.seed=0..1", "--train.steps", "9")
+    assert given.sweep == grid({"model.latent_dim": (4, 8), "train.seed": (0, 1)})
+    assert given.train.steps == 9
+    own = tmp_path / "own.py"
+    text = Path(path).read_text() + "import dataclasses\nfrom jaxvae.sweep import grid\n"
+    own.write_text(text + "config = dataclasses.replace(config, sweep=grid({'model.latent_dim': (2, 3)}))\n")
+    with pytest.raises(
+        SystemExit, match=r"base has a sweep of 2 members already, over model.latent_dim; add --replace"
+    ):
+        parse(own, "--sweep", "train.seed=0..1")
+    assert parse(own, "--sweep", "train.seed=0..1", "--replace-sweep").sweep == grid({"train.seed": (0, 1)})
+    assert parse(own, "--replace-sweep", "--model.latent-dim", "5").sweep == Sweep()
+    for kind in (Swept, Rounds):
+        with pytest.raises(SystemExit, match=r"the sweep of base sets model.latent_dim, so --model.latent-dim would"):
+            command_line.parse(kind, "Doc.", [str(own), "--model.latent-dim", "32"])  # the value that it has
+    with pytest.raises(SystemExit, match="base has no sweep that --replace-sweep could replace"):
+        parse(path, "--replace-sweep")
+    with pytest.raises(SystemExit, match=r"did you mean train.seed"):
+        parse(path, "--sweep", "train.sed=1")
+
+
+def test_a_device_that_is_not_there_is_one_line():
+    code = "import jax; from jaxvae import command_line; from tests.test_command_line import Rounds\n"
+    code += "command_line.run(lambda options: jax.devices() and None, Rounds, 'Doc.')"
+    environment = os.environ | {"JAX_PLATFORMS": "cuda"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: JAX can use no device of JAX_PLATFORMS=cuda here; unset it")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_config_that_is_missing_or_last_is_refused(path):
     with pytest.raises(SystemExit, match="no config at nowhere"):
         command_line.parse(Options, "Doc.", ["nowhere.py", "--workdir", "w"])
@@ -85,13 +160,6 @@ def test_help_works_with_and_without_a_config(path, capsys, given):
     assert "What it is for." in text
     assert "--model.latent-dim" in text
     assert ("base" in text) == given
-
-
-@dataclasses.dataclass(frozen=True)
-class Rounds:
-    """Options of a made command that has defaults for all."""
-
-    rounds: int = 3
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), OSError("bad"), CheckpointError("bad"), EffectError("bad")])
@@ -124,14 +192,55 @@ def test_a_command_ends_by_naming_what_it_wrote(monkeypatch, path, capsys):
     assert capsys.readouterr().out == "wrote file_5\n"
 
 
-def test_usage_names_the_module_that_was_run(path):
-    command = [sys.executable, "-m", "launch.render", path, "--help"]
-    assert "python -m launch.render" in subprocess.run(command, capture_output=True, text=True).stdout
+COMMANDS = sorted(
+    ".".join(path.with_suffix("").parts)
+    for folder in ("launch", "analysis", "analysis/benchmark")
+    for path in Path(folder).glob("*.py")
+    if '__name__ == "__main__"' in path.read_text()
+)
+SLOW_TO_IMPORT = (
+    "cma distributed flax jax librosa matplotlib numba optax orbax pedalboard rdflib scipy sklearn soundfile soxr "
+    "tensorboard torch umap"
+)
+HELP = """
+import os, runpy, sys
+from jaxvae import command_line  # once for all commands, which are forked below
+
+SLOW, COMMANDS = (argument.split() for argument in sys.argv[1:])
+
+class Absent:
+    asked_for = []
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in SLOW:
+            cls.asked_for.append(name)
+            raise ModuleNotFoundError(f"{name} was asked for", name=name)
+
+assert not (loaded := [name for name in SLOW if name in sys.modules]), loaded
+sys.meta_path.insert(0, Absent)
+for command in COMMANDS:
+    sys.stdout.flush()
+    if os.fork() == 0:
+        sys.argv = [command, "--help"]
+        try:
+            runpy.run_module(command, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            sys.stdout.flush()
+            os._exit((end.code or 0) + 2 * bool(Absent.asked_for))
+        os._exit(4)
+    if code := os.waitstatus_to_exitcode(os.wait()[1]):
+        sys.exit(f"{command} ends with {code}")
+"""
 
 
-def test_a_command_that_needs_no_jax_does_not_wait_for_it():
-    code = "import sys, launch.render; sys.exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_help_waits_for_no_package_that_is_slow_to_import_and_needs_none_of_them():
+    assert {"launch.train", "analysis.report", "analysis.benchmark.network"} <= set(COMMANDS)
+    command = [sys.executable, "-c", HELP, SLOW_TO_IMPORT, " ".join(COMMANDS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    usages = [line.split(" [")[0] for line in done.stdout.splitlines() if line.startswith("usage: ")]
+    assert usages == [f"usage: python -m {command}" for command in COMMANDS]
 
 
 def test_render_says_what_it_wrote(path, tmp_path):

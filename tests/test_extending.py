@@ -17,7 +17,7 @@ import pytest
 from flax import linen as nn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis.renders.material import Sizes
+from analysis.renders.sizes import Sizes
 from analysis.sections import FIGURES, board, table
 from analysis.sections.outline import Outline, columns
 from analysis.sections.score import Figure, Score

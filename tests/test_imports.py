@@ -23,15 +23,18 @@ ORDER = """
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
     jaxvae.training: run_folder vae_steps vae_task run loop
     jaxvae: inference command_line __init__
-    launch: hosts
+    launch: hosts contents
     analysis.metrics: confidence audibility calibration paths probes layout reconstruction retrieval
     analysis.models: statistics baselines representations members replicates
-    analysis.renders: plan degradation chunks embedding material
+    analysis.renders: plan sizes degradation chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
-    analysis.pages: scoreboard
-    analysis.benchmark: torch_grant2023
+    analysis.metrics: ceiling
+    analysis.models: compared
+    analysis.pictures: structure
+    analysis.pages: scoreboard comparison sweep_table report
+    analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command
 MAY_IMPORT = {

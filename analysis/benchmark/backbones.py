@@ -11,23 +11,9 @@ the principal components of the same spectrograms and for an encoder of the same
 import dataclasses
 import json
 import tempfile
-import time
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from sklearn.decomposition import PCA
-from tqdm import tqdm
-
-from analysis.metrics import probes
-from analysis.pages import plain_table
-from jaxvae import command_line, config, inference
-from jaxvae.data import audio, dataset
-from jaxvae.training import run, run_folder
-from jaxvae.training.vae_task import VAETask
-
-_WARM, _TIMED = 3, 25  # steps
+from jaxvae import command_line, config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,52 +29,16 @@ class Options:
     """Folder of table.json."""
 
 
-def train_for(
-    seconds: float, experiment: config.Experiment, workdir: Path
-) -> tuple[inference.SpectrogramEncoder, float]:
-    """A model trained for so long, and its steps a second; batches are included, compilation is not.
-
-    The first steps, all of them in the warm-up, tell how many there is time for, and the learning rate is laid out
-    over that many.
-    """
-    group = run_folder.groups(experiment, workdir)[0]
-    training = run.start(group, VAETask)
-    batches = training.batches()
-    while training.step < _WARM:
-        jax.block_until_ready(training.advance(next(batches)))
-    start, warm = time.perf_counter(), training.step
-    while training.step < warm + _TIMED:
-        jax.block_until_ready(training.advance(next(batches)))
-    steps = round(seconds * (training.step - warm) / (time.perf_counter() - start))
-    training.hyperparams = training.hyperparams._replace(steps=jnp.full(1, steps, jnp.float32))
-    with tqdm(total=steps, unit="step", desc=experiment.model.backbone, initial=training.step) as bar:
-        while training.step < steps:
-            # Waited for: else the queue of steps, and with it memory, would grow.
-            jax.block_until_ready(training.advance(next(batches)))
-            bar.update(training.step - bar.n)
-    taken = time.perf_counter() - start
-    batches.close()
-    training.close()
-    weights = jax.tree.map(lambda leaf: leaf[0], training.state.weights)
-    return inference.SpectrogramEncoder(experiment, training.task.statistics, weights), (training.step - warm) / taken
-
-
-def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracy of each classifier of the effect, and R² averaged over all parameters of all effects."""
-    labelled = {}
-    for name, chosen in clips.items():
-        split = data.split(name)
-        labelled[name] = probes.Labelled(
-            features[name], split.effect[chosen], split.normalized[chosen], split.recording[chosen]
-        )
-    scores = probes.classify(labelled["train"], labelled["test"])
-    settings = probes.settings(labelled["train"], labelled["test"])
-    accuracy = {f"{name}_accuracy": score.accuracy for name, score in scores.items()}
-    return accuracy | {"r2": float(np.mean([score.r2 for effect in settings.values() for score in effect]))}
-
-
 def main(base: config.Experiment, options: Options) -> list[Path]:
     """Train each, print the table and write table.json."""
+    import numpy as np
+    from sklearn.decomposition import PCA
+
+    from analysis.benchmark import backbone_training
+    from analysis.pages import plain_table
+    from jaxvae import inference
+    from jaxvae.data import audio, dataset
+
     # Neither heads nor pairs: what is compared is what the spectrograms alone teach a backbone.
     alone = dataclasses.replace(
         base.objective, effect_weight=0.0, settings_weight=0.0, contrastive_weight=0.0, swap=0.0
@@ -106,24 +56,26 @@ def main(base: config.Experiment, options: Options) -> list[Path]:
         model = dataclasses.replace(base.model, backbone=backbone)
         experiment = dataclasses.replace(base, name=backbone, model=model, train=settings)
         with tempfile.TemporaryDirectory() as folder:
-            encoder, speed = train_for(60 * options.minutes, experiment, Path(folder))
+            encoder, speed = backbone_training.train_for(60 * options.minutes, experiment, Path(folder))
         features = {name: encoder.embed(wet, rate) for name, wet in audios.items()}
         squares = [
             np.mean((encoder.spectrogram(part, rate) - encoder.reconstruct(part, rate)) ** 2)
             for part in np.array_split(audios["test"], -(-len(audios["test"]) // 256))
         ]
         row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": int(encoder.weights.step)}
-        rows.append(row | {"test_mse": float(np.mean(squares))} | readable(data, features, clips))
+        rows.append(row | {"test_mse": float(np.mean(squares))} | backbone_training.readable(data, features, clips))
         print(json.dumps(rows[-1]), flush=True)
     spectrograms = {name: encoder.spectrogram(wet, rate).reshape(len(wet), -1) for name, wet in audios.items()}
     components = PCA(base.model.latent_dim, svd_solver="randomized", random_state=0).fit(spectrograms["train"])
     features = {name: components.transform(flat) for name, flat in spectrograms.items()}
     rebuilt = components.inverse_transform(features["test"])
     error = float(np.mean((rebuilt - spectrograms["test"]) ** 2))
-    rows.append({"model": f"PCA-{base.model.latent_dim}", "test_mse": error} | readable(data, features, clips))
+    rows.append(
+        {"model": f"PCA-{base.model.latent_dim}", "test_mse": error} | backbone_training.readable(data, features, clips)
+    )
     fresh = inference.untrained(encoder)
     features = {name: fresh.embed(wet, rate) for name, wet in audios.items()}
-    rows.append({"model": "random encoder"} | readable(data, features, clips))
+    rows.append({"model": "random encoder"} | backbone_training.readable(data, features, clips))
     columns = list(rows[0])
     lines = [[row.get(column, "") for column in columns] for row in rows]
     lines = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in line] for line in lines]

@@ -9,26 +9,11 @@ of the device's measured ceiling. Spectrograms are ready; calls of the rows alte
 """
 
 import dataclasses
-import functools
 import os
 import platform
-import time
-from collections.abc import Callable
-from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from analysis.pages import plain_table
-from jaxvae import command_line, devices
-from jaxvae.config import Execution, Experiment, Model, Train
-from jaxvae.data.input_pipeline import Examples
-from jaxvae.models.vae import VAE
-from jaxvae.training import population, train_state, vae_steps
-from jaxvae.training.hyperparams import hyperparams
-
-PARAMETERS = (4,) * 6  # of each effect that the heads read
+from jaxvae import command_line
+from jaxvae.config import Experiment, Model, Train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,144 +30,32 @@ class Options:
     """Timed calls of each row, after one that is not."""
 
 
-class Row(NamedTuple):
-    """One program, ready to be called."""
-
-    name: str
-    members: int
-    steps: int
-    compile_s: float
-    program_bytes: int
-    state_bytes: int
-    call: Callable[[], None]
-
-
-def make(experiment: Experiment, members: int, at_once: int, steps: int, batch_size: int) -> Row:
-    """The compiled training steps of a population on one device."""
-    mesh = devices.make_mesh(members, batch_size, Execution(devices=1))
-    network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
-    numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
-    numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
-    numbers, running = devices.place((numbers, np.ones(members, bool)), mesh, devices.MEMBERS)
-    state = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)(numbers)
-    batches = devices.place(_examples(experiment, steps, batch_size), mesh, devices.SHARED)
-    function = functools.partial(
-        train_state.take_steps,
-        functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
-    )
-    jitted = jax.jit(population.over_members(function, mesh, at_once, mapped=3), donate_argnums=0)
-    began = time.perf_counter()
-    compiled = jitted.lower(state, numbers, running, batches).compile()
-    seconds = time.perf_counter() - began
-
-    def call() -> None:
-        nonlocal state
-        state, metrics = compiled(state, numbers, running, batches)
-        jax.block_until_ready((state, metrics))
-
-    mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.opt_state, state.batch_stats)))
-    return Row(mode, members, steps, seconds, compiled.memory_analysis().temp_size_in_bytes, size, call)
-
-
-def _examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
-    """Noise of as many steps."""
-    rng, shape = np.random.default_rng(0), (steps, batch_size)
-    wet, dry = rng.standard_normal((2, *shape, experiment.bins, experiment.frames), np.float32)
-    effect = rng.integers(len(PARAMETERS), size=shape, dtype=np.int32)
-    return Examples(wet, dry, effect, rng.random((*shape, max(PARAMETERS)), np.float32))
-
-
-def operations(experiment: Experiment, batch_size: int) -> float:
-    """Floating-point operations of one step of one model, as the compiler counts them."""
-    network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
-    numbers = hyperparams(experiment)
-    batches = _examples(experiment, 1, batch_size)
-    step = jax.jit(
-        functools.partial(
-            train_state.take_steps,
-            functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
-        )
-    )
-    lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), batches)
-    return lowered.cost_analysis()["flops"]
-
-
-def ceiling() -> float:
-    """Floating-point operations per second of large matrix products on the first device, in single precision."""
-    size = 2_048 if jax.devices()[0].platform == "cpu" else 8_192
-    matrix = jnp.ones((size, size))
-    product = jax.jit(lambda x: x @ x)
-    product(matrix).block_until_ready()
-    seconds = []
-    for _ in range(8):
-        began = time.perf_counter()
-        product(matrix).block_until_ready()
-        seconds.append(time.perf_counter() - began)
-    return 2 * size**3 / min(seconds)
-
-
-def measure(rows: list[Row], calls: int) -> list[float]:
-    """Median seconds of a call of each row, one call of each in turn."""
-    for row in rows:
-        row.call()
-    seconds = np.zeros((len(rows), calls))
-    for turn in range(calls):
-        for index, row in enumerate(rows):
-            began = time.perf_counter()
-            row.call()
-            seconds[index, turn] = time.perf_counter() - began
-    return np.median(seconds, axis=1).tolist()
-
-
-def table(rows: list[Row], seconds: list[float], batch_size: int, flops: float, most: float) -> str:
-    """The timings in Markdown."""
-    columns = (
-        *("members", "mode", "steps a call", "clips/s of all", "of each", "against one, 1 step a call"),
-        *("against best one", "compile s", "program MB", "state MB a member", "GFLOP/s", "of ceiling"),
-    )
-    lines = [columns]
-    rates = [row.members * row.steps * batch_size / second for row, second in zip(rows, seconds, strict=True)]
-    singles = [rate for row, rate in zip(rows, rates, strict=True) if row.members == 1]
-    for row, rate in zip(rows, rates, strict=True):
-        speed = flops * rate / batch_size
-        lines.append(
-            (
-                str(row.members),
-                row.name,
-                str(row.steps),
-                f"{rate:.0f}",
-                f"{rate / row.members:.1f}",
-                f"{rate / singles[0]:.2f}",
-                f"{rate / max(singles):.2f}",
-                f"{row.compile_s:.1f}",
-                f"{row.program_bytes / 1e6:.0f}",
-                f"{row.state_bytes / row.members / 1e6:.1f}",
-                f"{speed / 1e9:.0f}",
-                f"{speed / most:.0%}",
-            )
-        )
-    return plain_table.markdown(lines)
-
-
 def main(options: Options) -> None:
     """Compile, time and print."""
+    import jax
+
+    from analysis.benchmark import population_steps
+
     experiment = Experiment("benchmark", model=dataclasses.replace(Model(), backbone=options.backbone))
-    rows = [make(experiment, 1, 1, steps, options.batch_size) for steps in sorted({1, 5, options.steps})]
+    rows = [
+        population_steps.make(experiment, 1, 1, steps, options.batch_size) for steps in sorted({1, 5, options.steps})
+    ]
     for members in sorted(set(options.members) - {1}):
         for at_once in sorted({1, min(4, members), members}):
-            rows.append(make(experiment, members, at_once, options.steps, options.batch_size))
-    seconds = measure(rows, options.calls)
-    device, most = jax.devices()[0], ceiling()
+            rows.append(population_steps.make(experiment, members, at_once, options.steps, options.batch_size))
+    seconds = population_steps.measure(rows, options.calls)
+    device, most = jax.devices()[0], population_steps.ceiling()
     print(
         f"{options.backbone}, batch {options.batch_size}, spectrogram {experiment.bins} x {experiment.frames}, "
         f"latent {experiment.model.latent_dim} + {experiment.model.content_dim}; jax {jax.__version__} on "
-        f"{device.platform} ({device.device_kind}), ceiling {most / 1e9:.0f} GFLOP/s; "
+        f"{device.platform} ({device.device_kind}), population_steps.ceiling {most / 1e9:.0f} GFLOP/s; "
         f"Python {platform.python_version()}, {os.cpu_count()} cores"
     )
-    print(table(rows, seconds, options.batch_size, operations(experiment, options.batch_size), most))
+    print(
+        population_steps.table(
+            rows, seconds, options.batch_size, population_steps.operations(experiment, options.batch_size), most
+        )
+    )
 
 
 if __name__ == "__main__":

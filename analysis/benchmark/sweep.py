@@ -13,11 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import tyro
 
 from jaxvae import command_line, config_file, sweep
-from jaxvae.data import dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +45,10 @@ def timed(arguments: list[str]) -> float:
 
 def main(options: Options) -> None:
     """Time and print."""
+    import numpy as np
+
+    from jaxvae.data import dataset
+
     experiment = config_file.load(options.config)
     members = len(sweep.members(experiment))
     dataset.render(experiment)

@@ -18,7 +18,8 @@ from analysis.metrics import reconstruction
 from analysis.models import representations
 from analysis.models.baselines import PrincipalComponents
 from analysis.models.representations import Hears
-from analysis.renders.material import Material, Renders, Sizes
+from analysis.renders.material import Material, Renders
+from analysis.renders.sizes import Sizes
 from analysis.sections import SECTIONS, effect, table, vae
 from analysis.sections.outline import Contents
 from analysis.sections.score import Ceiling, Score, Study

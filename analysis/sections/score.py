@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float, Int
 
 from analysis.metrics.probes import Labelled
 from analysis.models.baselines import PrincipalComponents
-from analysis.renders.material import Material, Sizes
+from analysis.renders.material import Material
+from analysis.renders.sizes import Sizes
 from jaxvae import inference
 from jaxvae.data import dataset
 from jaxvae.effects import Effect

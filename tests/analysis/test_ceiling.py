@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from analysis import ceiling
+from analysis import ceiling as command
+from analysis.metrics import ceiling
 from jaxvae import command_line, config_file, effects, inference
 from jaxvae.data import audio, dataset
 from jaxvae.effects import Effect, Parameter
@@ -168,7 +169,7 @@ def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypat
     out = tmp_path / "ceiling.json"
     command = ["ceiling", "tiny.py", "--out", str(out), "--clips", "2", "--evaluations", "100"]
     monkeypatch.setattr(sys, "argv", command)
-    command_line.run_experiment(ceiling.main, ceiling.Options, ceiling.__doc__)
+    command_line.run_experiment(command.main, command.Options, command.__doc__)
     figures = json.loads(out.read_text())
     assert (figures["experiment"], figures["clips"], figures["evaluations"]) == ("tiny", 2, 100)
     assert set(figures["effects"]) == set(tiny.data.effects)
@@ -179,7 +180,7 @@ def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypat
     assert "drive_db" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], "50"])
     with pytest.raises(SystemExit):
-        command_line.run_experiment(ceiling.main, ceiling.Options, ceiling.__doc__)
+        command_line.run_experiment(command.main, command.Options, command.__doc__)
 
 
 def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
@@ -218,10 +219,10 @@ def test_the_command_asks_a_network(tiny, trained, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(config_file, "load", lambda path: tiny)
     out = tmp_path / "supervised.json"
     monkeypatch.setattr(sys, "argv", ["ceiling", "tiny.py", "--out", str(out), "--supervised", str(trained)])
-    command_line.run_experiment(ceiling.main, ceiling.Options, ceiling.__doc__)
+    command_line.run_experiment(command.main, command.Options, command.__doc__)
     figures = json.loads(out.read_text())
     assert figures["source"] == "supervised network tiny, dry-aware, 8 clips"
     assert set(figures["effects"]) == set(tiny.data.effects)
     assert "drive_db" in capsys.readouterr().out
     with pytest.raises(ValueError, match="leave it out"):
-        ceiling.Options(out, effects=("pedalboard/Delay",), supervised=trained)
+        command.Options(out, effects=("pedalboard/Delay",), supervised=trained)

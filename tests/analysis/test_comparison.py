@@ -13,7 +13,8 @@ from analysis import comparison, sweep_structure
 from analysis.metrics import layout
 from analysis.models import replicates
 from analysis.pages.scoreboard import summary
-from analysis.renders.material import Sizes
+from analysis.pictures import structure
+from analysis.renders.sizes import Sizes
 from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries, number
 from jaxvae import config_file, inference, sweep
@@ -125,7 +126,7 @@ def test_picture_of_a_sweep_has_every_member_at_its_place_in_each_panel(swept, m
     assert out.read_bytes().startswith(b"\x89PNG")
     lines = list(csv.DictReader(io.StringIO(out.with_suffix(".csv").read_text())))
     entries = Entries(measured.entries, measured.hears)
-    panels = {panel.title: panel for panel in sweep_structure.PANELS}
+    panels = {panel.title: panel for panel in structure.PANELS}
     ways = {entry.item for entry in measured.entries if entry.figure == "retrieval_r10"}
     for line in lines:
         panel = panels[line["figure"]]
@@ -139,10 +140,10 @@ def test_picture_of_a_sweep_has_every_member_at_its_place_in_each_panel(swept, m
     values = {
         name: {"x": size, "seed": seed} for name, size, seed in zip("abcd", (4, 4, 8, 8), (0, 1, 0, 1), strict=True)
     }
-    title = sweep_structure.PANELS[0].title
-    made = [sweep_structure.Point(name, "wet", of, title, of["x"] + of["seed"]) for name, of in values.items()]
-    axes = sweep_structure.plot(made, "x", "seed").axes[0]
+    title = structure.PANELS[0].title
+    made = [structure.Point(name, "wet", of, title, of["x"] + of["seed"]) for name, of in values.items()]
+    axes = structure.plot(made, "x", "seed").axes[0]
     drawn = sorted(tuple(point) for dots in axes.collections for point in np.asarray(dots.get_offsets()))
     assert drawn == [(4, 4), (4, 5), (8, 8), (8, 9)]
     with pytest.raises(ValueError, match=r"do not differ in model\.width; name two fields that the sweep changes"):
-        sweep_structure.plot(made, "x", "model.width")
+        structure.plot(made, "x", "model.width")

@@ -13,7 +13,7 @@ import soundfile
 from analysis.models import members
 from analysis.pages import report
 from analysis.pages.scoreboard import chapters
-from analysis.renders.material import Sizes
+from analysis.renders.sizes import Sizes
 from jaxvae import config, config_file, effects, inference, sweep
 from jaxvae.training.summaries import Summaries
 

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from analysis import scoreboard
 from analysis.metrics import layout
 from analysis.models import compared
-from analysis.renders.material import Sizes
+from analysis.renders.sizes import Sizes
 from jaxvae import command_line, effects, inference
 from jaxvae.data import dataset
 

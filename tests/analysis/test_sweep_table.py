@@ -19,8 +19,10 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
-from analysis import embed, sweep_table
+from analysis import embed
+from analysis import sweep_table as command
 from analysis.models import members
+from analysis.pages import sweep_table
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders.embedding import Embedding
@@ -254,7 +256,7 @@ def table(swept, tmp_path_factory):
     found |= {index: found[index]._replace(diverged=True) for index in (1, 3)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_folder, "read", lambda run: dict(found))
-        sweep_table.main(sweep_table.Options(swept, out, train_clips=8, test_clips=8))
+        command.main(command.Options(swept, out, train_clips=8, test_clips=8))
     return out
 
 
@@ -301,7 +303,7 @@ def test_members_of_a_group_without_checkpoint_are_told_from_their_logs(swept, t
 
 
 def test_a_run_of_one_member_has_a_table_of_one_row(trained, tmp_path, capsys):
-    sweep_table.main(sweep_table.Options(trained, tmp_path, structure=False))
+    command.main(command.Options(trained, tmp_path, structure=False))
     (row,) = csv.DictReader(io.StringIO((tmp_path / "sweep_table.csv").read_text()))
     assert row["status"] == "finished" and "model.latent_dim" not in row
     assert "Structure was not measured" in (tmp_path / "sweep_table.html").read_text()

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from analysis.metrics import layout
 from analysis.models import representations
 from analysis.pages.scoreboard import chapters, page
-from analysis.renders.material import Sizes
+from analysis.renders.sizes import Sizes
 from analysis.sections import FIGURES, SECTIONS, board
 from analysis.sections.outline import OURS
 from analysis.sections.table import Entries

@@ -1,0 +1,207 @@
+"""The page about a run: its figures beside baselines, its pictures and its sounds."""
+
+import dataclasses
+import datetime
+import io
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+import configs
+from analysis.metrics import probes
+from analysis.metrics.probes import Labelled
+from analysis.models import members, representations
+from analysis.pages import templates
+from analysis.pages.scoreboard import advantages, chapters
+from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
+from analysis.renders.plan import spread_dry
+from analysis.renders.sizes import Sizes
+from analysis.sections import board
+from analysis.sections.board import Board
+from analysis.sections.outline import OURS
+from jaxvae import config, config_file, effects, fields, inference, spectrogram
+from jaxvae.data import audio, dataset
+from jaxvae.data.clips import WET_PEAK_DBFS
+from jaxvae.data.recordings import SPLITS
+
+_MAP_SETTINGS = 240
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A drawn figure with what to say below it."""
+
+    title: str
+    caption: str
+    url: str
+
+
+def picture(title: str, caption: str, drawn: Figure) -> Picture:
+    """A figure as part of the page."""
+    return Picture(title, caption, style.data_url(style.png(drawn), "image/png"))
+
+
+def commands(run: Path, experiment: config.Experiment, member: int | None = None) -> list[str]:
+    """Command lines that train this run and draw its pictures."""
+    source = Path(configs.__file__).with_name(f"{experiment.name}.py")
+    train = f"python -m launch.train CONFIG --workdir {shlex.quote(str(run))}"
+    if source.is_file():
+        base = config_file.load(source)
+        in_config = {"sweep.members"} | {path for changes in base.sweep.members for path, _ in changes}
+        changed = [line.split(": ", 1)[0] for line in fields.differences(base, experiment)]
+        values = {name: _field(experiment, name) for name in changed if name not in in_config}
+        train = train.replace("CONFIG", f"configs/{source.name}") + "".join(
+            f" --{name.replace('_', '-')} {shlex.join(map(str, value if isinstance(value, tuple) else [value]))}"
+            for name, value in values.items()
+        )
+    run_name, first = shlex.quote(str(run)), experiment.data.effects[0]
+    which = "" if member is None else f" --member {member}"
+    return [
+        train,
+        f"python -m analysis.report {run_name}{which}",
+        f"python -m analysis.umap_plot {run_name}{which} --out effects.png",
+        f"python -m analysis.interpolate {run_name}{which} --effect {first} --out paths.png",
+        f"python -m analysis.pair_plot {run_name}{which} --effect {first} --out pairs.png",
+        f"tensorboard --logdir {run_name}",
+    ]
+
+
+def _field(experiment: config.Experiment, name: str) -> Any:
+    value: Any = experiment
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
+    """An MP3, at one of the rates that the format has and every browser plays."""
+    rate = 24_000 if sample_rate <= 24_000 else 48_000
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(soxr.resample(samples, sample_rate, rate), -1, 1), rate, format="MP3")
+    return style.data_url(buffer.getvalue(), "audio/mpeg")
+
+
+def _examples(
+    encoder: inference.SpectrogramEncoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
+) -> tuple[Figure, list[dict[str, str]]]:
+    """One test clip of each effect: its spectrogram and reconstructions, and how it sounds."""
+    experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
+    clips = np.array([np.flatnonzero(test.effect == index)[0] for index in range(len(kinds))])
+    wet, dry = audio.to_float(test.audio(clips)), test.dry(clips)
+    rebuilt = encoder.reconstruct(wet, rate)
+    mean, std = np.asarray(encoder.statistics.mean)[:, None], np.asarray(encoder.statistics.std)[:, None]
+    shown = {
+        "input": encoder.spectrogram(wet, rate),
+        "reconstruction": rebuilt,
+        f"PCA-{components.pca.n_components_}": components.reconstruct(wet, rate),
+    }
+    if unit == "dB":
+        shown = {name: values * std + mean for name, values in shown.items()}
+    names = [style.short_name(kind.name) for kind in kinds]
+    drawn = curves.plot_reconstructions(shown, names, experiment, "dBFS" if unit == "dB" else unit)
+    decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, encoder.statistics)
+    sounds = []
+    for index, kind in enumerate(kinds):
+        settings = kind.settings(test.normalized[clips[index]])
+        units = {parameter.name: parameter.unit for parameter in kind.parameters}
+        sounds.append(
+            {
+                "effect": kind.name,
+                "settings": ", ".join(f"{name} {value:.4g} {units[name]}".strip() for name, value in settings.items()),
+                "dry": _sound(audio.set_peak(dry[index], WET_PEAK_DBFS), rate),
+                "wet": _sound(wet[index], rate),
+                "decoded": _sound(audio.set_peak(decoded[index], WET_PEAK_DBFS), rate),
+            }
+        )
+    return drawn, sounds
+
+
+def build(
+    run: Path, sizes: Sizes, seed: int = 0, member: int | None = None, directory: str | None = None
+) -> tuple[str, Board, dict[str, Any]]:
+    """The page, the scoreboard on it and the figures of its maps, of the best member of a sweep or of a given one."""
+    began = time.perf_counter()
+    (chosen,) = members.load(run, () if member is None else (member,))
+    encoder, of_sweep = chosen.encoder, chosen.logs != run
+    experiment = encoder.experiment
+    data = members.data([encoder], directory)
+    splits, kinds = [data.split(name) for name in SPLITS], list(data.effects)
+    measured, test = board.measure({OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
+
+    pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
+    kl = np.array(measured.kl_per_dimension[OURS])
+    active = probes.active_units(measured.held.features[OURS])
+    pictures["run"] = [
+        picture(
+            "Training",
+            "From the TensorBoard logs. The validation figures hold no β.",
+            curves.plot_training(curves.read_scalars(chosen.logs), experiment),
+        ),
+        picture(
+            "KL divergence",
+            "Averaged over test clips.",
+            curves.plot_kl(kl, active),
+        ),
+    ]
+    components, held = measured.components, measured.held
+    drawn, sounds = _examples(encoder, test, components, kinds, measured.about["error_unit"])
+    pictures["run"].append(picture("Reconstructions", "One unseen clip of each effect, at the posterior mean.", drawn))
+
+    maps = {}
+    # Each mode beside the principal components that hear the same.
+    pairs = [(OURS, components.name)]
+    pairs += [(representations.dry_aware(OURS), representations.difference(components.name))]
+    mapped = [name for pair in pairs for name in pair if name in held.features]
+    for count in sorted({min(count, len(kinds)) for count in (4, 6, len(kinds))}):
+        kept = held.plan.effect < count
+        if len(np.unique(held.plan.effect[kept])) < 2:
+            continue
+        panels = {
+            f"{name}, {held.features[name].shape[1]} dimensions": Labelled(
+                *(field[kept] for field in held.labelled(name))
+            )
+            for name in mapped
+        }
+        drawn, scores = umap.plot(panels, encoder.effects[:count], seed)
+        maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
+        caption = (
+            "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
+        )
+        pictures["maps"].append(picture(f"{count} effects", caption, drawn))
+
+    clip = int(spread_dry(test, sizes.path_clips, seed)[0])
+    for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
+        name = drawn.effect.name
+        grey = "Grey: the same clip at random settings."
+        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.plot_separate(drawn)))
+        if len(drawn.effect.parameters) > 1:
+            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.plot_joint({name: drawn})))
+            caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
+            caption += "ordered by that parameter; mixed colours: it is not."
+            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.plot(drawn)))
+    page = templates.get("report.html").render(
+        experiment=experiment,
+        data=data,
+        kinds=kinds,
+        config=json.dumps(fields.to_dict(experiment), indent=1),
+        commands=commands(run, experiment, chosen.index if of_sweep else None),
+        member=chosen.title if of_sweep else None,
+        date=datetime.date.today().isoformat(),
+        seed=seed,
+        sections=chapters(measured),
+        advantages=advantages(measured),
+        pictures=pictures,
+        sounds=sounds,
+        clip=clip,
+        recording=data.recordings[int(test.recording[clip])],
+        seconds=time.perf_counter() - began,
+    )
+    return page, measured, maps

@@ -1,0 +1,25 @@
+"""What a data set holds, in words."""
+
+from jaxvae.data.clips import REASONS
+from jaxvae.data.dataset import Dataset
+from jaxvae.data.recordings import SPLITS
+
+
+def describe(made: Dataset) -> list[str]:
+    """Lines that say what a data set holds."""
+    seconds = made.experiment.audio.clip_samples / made.experiment.audio.sample_rate
+    lines = [f"{made.folder}: {len(made.effects)} effects, clips of {seconds:.2f} s"]
+    missing = {shard.split for shard in made.missing()}
+    for name in SPLITS:
+        members = [recording for recording in made.recordings if recording.split == name]
+        minutes = sum(recording.length for recording in members) / made.experiment.audio.sample_rate / 60
+        source = f"from {len(members)} recordings, {minutes:.1f} min"
+        if name in missing:
+            lines.append(f"  {name:<10} not complete, {source}")
+            continue
+        split = made.split(name)
+        counts = zip(REASONS, split.recipe.redraws.sum(axis=0), strict=True)
+        redraws = ", ".join(f"{count} {reason}" for reason, count in counts if count) or "none"
+        lines.append(f"  {name:<10} {split.clips} clips {source}; draws repeated: {redraws}")
+    lines.append(f"  {len(made.skipped)} files left out")
+    return lines + [f"    {file}: {reason}" for file, reason in made.skipped]
