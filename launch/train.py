@@ -3,6 +3,7 @@
     python -m launch.train configs/vae_base.py --workdir runs/base
     python -m launch.train configs/vae_base.py --workdir runs/small --model.latent-dim 32
     python -m launch.train configs/vae_latent_sweep.py --workdir runs/latent_sweep
+    python -m launch.train configs/vae_base.py --workdir runs/sizes --sweep model.latent_dim=32,64,128 train.seed=0..3
     python -m launch.train CONFIG --workdir SHARED/RUN --hosts.coordinator node0:8476 --hosts.count 2 --hosts.index 1
 
 Ctrl-C and SIGTERM save and stop; the same command continues, with the same numbers as an uninterrupted run.
@@ -13,13 +14,11 @@ import sys
 from pathlib import Path
 
 from jaxvae import command_line, config, sweep
-from jaxvae.training import loop
-from jaxvae.training.vae_task import VAETask
 from launch.hosts import Hosts, together
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(command_line.SweepOptions):
     """What is not part of the experiment."""
 
     workdir: Path
@@ -31,6 +30,9 @@ class Options:
 
 def train(experiment: config.Experiment, workdir: Path) -> int:
     """Train a VAE, or every member of a sweep. Returns the number of the signal that stopped it, or 0."""
+    from jaxvae.training import loop  # here, so that --help does not wait for JAX
+    from jaxvae.training.vae_task import VAETask
+
     return loop.train(experiment, workdir, VAETask)
 
 

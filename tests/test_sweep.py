@@ -87,3 +87,40 @@ def test_week_of_the_seed_is_two_groups_of_eight_that_share_a_data_set(tmp_path)
     assert sorted(first.indices + second.indices) == list(range(16))
     assert {member.data for member in first.members + second.members} == {experiment.data}
     assert "spectrogram.window_length" in first.swept and "train.learning_rate" not in first.swept
+
+
+def test_a_sweep_in_words_is_the_grid_of_its_values_ranges_with_both_ends():
+    in_words = sweep.parse(["model.latent-dim=32,64, 128", "train.seed=0..2,7", "objective.beta.maximum=.3,1"], BASE)
+    axes = {"model.latent_dim": (32, 64, 128), "train.seed": (0, 1, 2, 7), "objective.beta.maximum": (0.3, 1.0)}
+    assert in_words == grid(axes)
+    kinds = sweep.parse(["model.attention=true,FALSE", "model.backbone=patch,grant2023"], BASE)
+    assert kinds == grid({"model.attention": (True, False), "model.backbone": ("patch", "grant2023")})
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (["train.seed"], "'train.seed' is no axis of a sweep; write FIELD=VALUES"),
+        (["train.seed="], "no axis of a sweep"),
+        (["train.seeds=1"], "'train.seeds', which is no field; did you mean train.seed"),
+        (["execution.devices=1"], "which is no field"),
+        (["train.seed=1", "train.seed=2"], "train.seed twice; give all its values at once"),
+        (["train.seed=1,,2"], "train.seed to ''; use whole numbers"),
+        (["train.seed=1.5"], "train.seed to '1.5'; use whole numbers, or a range that includes both ends"),
+        (["train.seed=3..0"], r"train.seed to '3\.\.0'; use whole numbers"),
+        (["train.learning_rate=0..1"], r"train.learning_rate to '0\.\.1'; use numbers, with commas"),
+        (["model.attention=yes"], "model.attention to 'yes'; use true or false"),
+        (["data.effects=mda/Delay"], "data.effects holds several values, so a sweep cannot change it"),
+        (["train.seed=0..99", "model.latent_dim=1..101"], "the sweep has 10100 members; use at most 10000"),
+        (["train.seed=1,1"], "members 0 and 1 of the sweep are the same"),
+    ],
+)
+def test_what_is_no_axis_of_a_sweep_is_refused(axes, message):
+    with pytest.raises(ValueError, match=message):
+        sweep.parse(axes, BASE)
+
+
+@pytest.mark.parametrize("effects", [("mda/Delay",), ["mda/Delay"]])
+def test_a_sweep_over_what_is_no_single_value_is_refused(effects):
+    with pytest.raises(ValueError, match=r"sets data.effects to .*mda/Delay.*single .*make a config for each data.eff"):
+        listed([{"data.effects": effects}])
