@@ -34,6 +34,7 @@ class Options:
 
 def main(options: Options) -> list[Path]:
     """Draw and write the picture."""
+    from analysis.metrics import layout
     from analysis.models import members, representations
     from analysis.pictures import style, umap
     from analysis.renders import chunks, material
@@ -46,6 +47,11 @@ def main(options: Options) -> list[Path]:
         raise ValueError(
             f"a map of effects needs two, but of {', '.join(encoder.effects)} it would show {len(names)}; "
             "raise --effects, or draw one effect with analysis.interpolate or analysis.pair_plot"
+        )
+    if options.clips * len(names) < layout.LEAST:
+        raise ValueError(
+            f"clips is {options.clips}, and {len(names)} effects make a map of {options.clips * len(names)} points; "
+            f"use at least {-(-layout.LEAST // len(names))}"
         )
     splits = ("train", "test") if len(chosen) == 1 else ("test",)
     data = members.data([member.encoder for member in chosen], options.data.directory, splits)

@@ -22,11 +22,16 @@ def fit(features: Float[np.ndarray, "clip feature"], seed: int = 0) -> Float[np.
     return UMAP(n_neighbors=min(15, len(features) - 1), n_jobs=1, random_state=seed).fit_transform(features)
 
 
+LEAST = 2 * NEIGHBOURS + 1
+"""Clips of a map: of fewer, every one is among the neighbours that its trustworthiness is about."""
+
+
 class MapFigures(NamedTuple):
     """How a map relates to the effects and to the space that it was made from."""
 
     knn: float | None
-    """Accuracy of 15 nearest neighbours on the map, by cross-validation that keeps recordings whole; None for one."""
+    """Accuracy of 15 nearest neighbours on the map, by cross-validation that keeps recordings whole; None for
+    one, and where 15 are not left to choose from."""
     trustworthiness: float
     """Share of neighbours on the map that are neighbours in the space as well, weighted (Venna & Kaski 2001)."""
     silhouette: float
@@ -38,11 +43,13 @@ def figures(
     effect: Int[np.ndarray, " clip"],
     recording: Int[np.ndarray, " clip"],
 ) -> MapFigures:
-    """Figures of one map."""
+    """Figures of one map, of at least `LEAST` clips."""
+    if len(position) < LEAST:
+        raise ValueError(f"a map of {len(position)} clips is too small to be measured; use at least {LEAST}")
     groups = len(np.unique(recording))
     knn = None
-    if groups > 1:
-        folds = GroupKFold(min(5, groups))
+    folds = GroupKFold(min(5, groups)) if groups > 1 else None
+    if folds and all(len(fitted) >= NEIGHBOURS for fitted, _ in folds.split(position, groups=recording)):
         neighbours = KNeighborsClassifier(NEIGHBOURS)
         knn = float(cross_val_score(neighbours, position, effect, groups=recording, cv=folds).mean())
     return MapFigures(

@@ -186,7 +186,8 @@ def _note(contents: Contents) -> str:
     return (
         "R² of ridge regressions and of extra trees fitted on validation recordings, and of the model's own heads; 1 "
         "is perfect, 0 as good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. "
-        f"One clip: five folds over {about['sizes']['settings']} settings on one known clip, Grant's (2023) easy protocol. "
+        f"One clip: five folds over {about['sizes']['settings']} settings on one known clip, Grant's (2023) easy "
+        "protocol. "
         + (f"Ceiling: {about['ceiling']}; identifiable: it is above 0.25." if about["ceiling"] else "No ceiling given.")
     )
 
