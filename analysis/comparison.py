@@ -14,7 +14,7 @@ import tyro
 from analysis.renders.sizes import Sizes
 from jaxvae import atomic_file, command_line
 
-SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30)
+SIZES = Sizes(pairs=700, gallery=1_100, path_clips=3, map_clips=30, degraded_pairs=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,12 @@ def main(options: Options) -> list[Path]:
         trained = {label: encoders[row[0]].experiment for label, row in rows.items()}
         commands = comparison.commands_of(trained, options.config)
     tables = comparison.markdown(measured, rows, commands)
-    print(tables)
     above = ""
     if options.out.is_file():
         above, line, _ = options.out.read_text().partition("\n---\n")
         above = above + line + "\n" if line else ""
     atomic_file.write_text(options.out, above + tables)
+    print(tables)
     return [options.out]
 
 

@@ -73,7 +73,6 @@ def main(options: Options) -> list[Path]:
     pictures = options.run / name
     report = os.path.relpath(pictures, options.out) if pictures.is_file() else None
     text = as_text(measured)
-    print(text)
     contents = {
         options.out / "scoreboard.txt": text,
         options.out / "scoreboard.json": json.dumps(measured.figures(), indent=1, allow_nan=False, ensure_ascii=False),
@@ -82,6 +81,7 @@ def main(options: Options) -> list[Path]:
     }
     for path, content in contents.items():
         atomic_file.write_text(path, content)
+    print(text)
     return list(contents)
 
 

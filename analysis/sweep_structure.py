@@ -2,8 +2,10 @@
 
     python -m analysis.sweep_structure runs/mda_grid --out runs/mda_grid/structure.png
 
-Every member is measured as on the scoreboard, on the same unseen recordings, beside principal components. A dot is a
-member, a line joins means over seeds, a colour is a beta. Writes the picture and, beside it, its figures as CSV.
+Every member is measured as on the scoreboard, on the same unseen recordings, beside principal components and hand-made
+statistics. A dot is a member, a line joins means over seeds, a colour is a beta: its weight beside the reconstruction;
+beside what heads read, the KL divergence weighs beta times objective.elbo_weight. Writes the figures as CSV, then the
+picture beside them.
 """
 
 import dataclasses
@@ -12,7 +14,7 @@ from pathlib import Path
 from analysis.renders.sizes import Sizes
 from jaxvae import atomic_file, command_line
 
-SIZES = Sizes(pairs=500, gallery=0, fixed_clips=20, path_clips=2, path_steps=11, map_clips=30)
+SIZES = Sizes(pairs=500, gallery=0, fixed_clips=0, degraded_pairs=0, path_clips=2, path_steps=11, map_clips=30)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,20 +43,25 @@ def main(options: Options) -> list[Path]:
     from jaxvae.data.recordings import SPLITS
 
     encoders, _ = replicates.load([options.run], ())
+    fields = (options.x, options.colour, members.SEED)
+    values = {name: members.values(encoder.experiment, fields) for name, encoder in encoders.items()}
+    structure.require_axis(values.values(), options.x)
     data = members.data(list(encoders.values()), options.data.directory)
     splits = [data.split(name) for name in SPLITS]
     measured = board.measure(encoders, *splits, options.sizes, seed=options.seed)
-    fields = (options.x, options.colour, members.SEED)
-    values = {name: members.values(encoder.experiment, fields) for name, encoder in encoders.items()}
     made = structure.points(measured, values)
-    drawing = structure.plot(made, options.x, options.colour)
     lines = [
         [point.representation, point.hears, *(point.values.get(path, "") for path in fields), point.panel, point.value]
         for point in made
     ]
-    style.save(drawing, options.out)
     table = plain_table.as_csv([["representation", "hears", *fields, "figure", "value"], *lines])
-    atomic_file.write_text(options.out.with_suffix(".csv"), table)
+    atomic_file.write_text(options.out.with_suffix(".csv"), table)  # kept, whatever becomes of the picture
+    title = members.short_name(options.colour)
+    if options.colour == "objective.beta.maximum":
+        weights = {encoder.experiment.objective.elbo_weight for encoder in encoders.values()}
+        beside = ", ".join(f"{weight:g}" for weight in sorted(weights))
+        title = "β" if weights == {1.0} else f"β (times {beside} beside the heads)"
+    style.save(structure.plot(made, options.x, options.colour, title), options.out)
     rings = [point for point in made if point.values and point.panel == structure.PANELS[-1].title]
     found = [point.representation for point in rings if point.value > 0]
     print(f"{len(found)} of {len(rings)} representations have a ring{': ' + ', '.join(found) if found else ''}")

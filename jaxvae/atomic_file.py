@@ -1,7 +1,9 @@
 """Files that are whole or absent, whatever interrupts the writing."""
 
 import contextlib
+import errno
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +43,23 @@ def write_text(path: Path, text: str) -> None:
     content = text.encode()
     with write(path, len(content)) as file:
         file.write(content)
+
+
+def require_writable(folder: Path) -> None:
+    """Nothing, where a file can be written into a folder, or into one that is yet to be made.
+
+    Raises:
+        OSError: it cannot.
+    """
+    present = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        if not present.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        with tempfile.TemporaryFile(dir=present):
+            pass
+    except OSError as error:
+        where = f"{folder}" if present == folder else f"{folder}, because of {present}"
+        raise OSError(error.errno, f"cannot write to {where}: {error.strerror or error}; use another folder") from error
 
 
 def remove_abandoned(folder: Path) -> None:

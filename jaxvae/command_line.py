@@ -13,6 +13,7 @@ that it wrote. Of a sweep, analyses of one model take `--member 3`, and those th
 import collections
 import contextlib
 import dataclasses
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from jaxvae import config_file, fields, sweep
+from jaxvae import atomic_file, config_file, fields, sweep
 from jaxvae.config import Experiment
 from jaxvae.data.storage import Folder
 from jaxvae.sweep import Sweep
@@ -73,6 +74,7 @@ def run(
         _require_sense(sys.argv[1:])
         options = tyro.cli(kind, prog=_program(), description=description)
         _require_values(sys.argv[1:], options)
+        _try_out(options)
         _name(main(options))
 
 
@@ -84,7 +86,9 @@ def run_experiment(
 ) -> None:
     """As `run`, of a command that takes the experiment of a config as well; see `parse`."""
     with _ended_by_one_line(interrupted):
-        _name(main(*parse(kind, description)))
+        experiment, options = parse(kind, description)
+        _try_out(options)
+        _name(main(experiment, options))
 
 
 def parse(
@@ -117,6 +121,13 @@ def parse(
             experiment = _with_sweep(experiment, parsed.options)
         _require_effect(arguments, experiment)
     return experiment, parsed.options
+
+
+def _try_out(options: Any) -> None:
+    """OSError where what a command is to write could not be written: before the work, not after it."""
+    out = getattr(options, "out", None)
+    if out is not None:
+        atomic_file.require_writable(out.parent if out.suffix and not out.is_dir() else out)
 
 
 def _given(arguments: Iterable[str]) -> Iterator[str]:
@@ -180,10 +191,15 @@ def _with_sweep(experiment: Experiment, options: SweepOptions) -> Experiment:
 
 @contextlib.contextmanager
 def _ended_by_one_line(interrupted: str = "interrupted") -> Iterator[None]:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console that lacks a letter must not end a command
     try:
         yield
+    except BrokenPipeError:  # whoever read the output has seen enough; files are written before it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        told = isinstance(error, OSError) and error.filename is None and error.strerror
+        sys.exit(f"error: {told or error}")  # without the number that Python puts before it
     except (RuntimeError, AssertionError) as error:
         if _from_module(error) == "jax._src.xla_bridge":
             asked = os.environ.get("JAX_PLATFORMS", "")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +233,65 @@ for command in COMMANDS:
     if code := os.waitstatus_to_exitcode(os.wait()[1]):
         sys.exit(f"{command} ends with {code}")
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """Options of a made analysis that writes."""
+
+    out: Path
+
+
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [("file/board", "Not a directory"), ("/proc/board/figures.png", "No such file|Permission|not permitted")],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_work(monkeypatch, tmp_path, out, why):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["made", "--out", out])
+    with pytest.raises(SystemExit, match=rf"error: cannot write to .*({why}).*; use another folder"):
+        command_line.run(lambda options: pytest.fail("it was measured"), Written, None)
+
+
+def test_a_place_that_can_be_written_is_left_as_it_was(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["made", "--out", str(tmp_path / "new" / "board.png")])
+    command_line.run(lambda options: None, Written, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+PRINTS = """
+import dataclasses
+from jaxvae import command_line
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    lines: int = 1
+
+def main(options):
+    open("figures.txt", "w").write("kept")
+    for line in range(options.lines):
+        print("−ELBO of β", line)
+
+command_line.run(main, Options, None)
+"""
+
+
+def test_output_that_the_console_cannot_show_ends_nothing(tmp_path):
+    shown = subprocess.run(
+        [sys.executable, "-c", PRINTS],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert shown.stdout.strip() == b"?ELBO of ? 0" and (tmp_path / "figures.txt").read_text() == "kept"
+
+
+def test_a_pipe_that_is_closed_ends_nothing(tmp_path):
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -c {shlex.quote(PRINTS)} --lines 100000 | head -1"
+    shown = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "") and shown.stdout.strip().endswith("0")
 
 
 def test_help_waits_for_no_package_that_is_slow_to_import_and_needs_none_of_them():

@@ -135,7 +135,7 @@ def run(tiny, tmp_path_factory):
             tiny,
             data=dataclasses.replace(tiny.data, effects=("hand/Fold", "pedalboard/Delay")),
             model=config.Model(backbone="average", latent_dim=8, content_dim=4),
-            objective=Objective(),
+            objective=Objective(beta=config.Beta(schedule="constant")),
             train=dataclasses.replace(tiny.train, steps=2, validate_every=2, log_every=1, warmup_steps=0),
             sweep=grid({"objective.shrinkage_weight": (0.0, 100.0), "objective.shrinkage_power": (1.0, 2.0)}),
         )

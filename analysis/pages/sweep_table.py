@@ -1,5 +1,6 @@
 """The table of a sweep: its rows, their order and their words."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,31 +10,37 @@ import numpy as np
 from jaxtyping import Float
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis.metrics import probes, reconstruction
-from analysis.models import members, representations
+from analysis.metrics import reconstruction
+from analysis.models import members
+from analysis.models.representations import difference, dry_aware
 from analysis.pages import plain_table
 from analysis.pictures import curves, sweeps
 from analysis.pictures.sweeps import Row
-from analysis.renders import material
-from analysis.renders.plan import draw_dry, random_settings
-from analysis.sections.score import both_heard
-from analysis.sections.settings import of_recovered, ridge
+from analysis.renders.sizes import Sizes
+from analysis.sections import board, effect, settings
+from analysis.sections.table import Entries
 from jaxvae import config, inference
+from jaxvae.data.recordings import SPLITS
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
+from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.run_folder import Member
+from jaxvae.training.vae_task import VAETask
 
-COMPONENTS = 128
-_BETTER_HIGH = ("accuracy", "r2")
-MEASURED = ("rms_error", "accuracy", "r2")  # not in the logs
-_DIGITS = {"negative_elbo": 1, "mean_squared": 4, "kl": 2, "active_units": 0, "rms_error": 2, "accuracy": 3, "r2": 3}
-
+_STRUCTURE = {"accuracy": ("effect", "accuracy_logistic", "random"), "r2": ("settings", "r2", "all")}
+_BETTER_HIGH = tuple(figure + mode for figure in _STRUCTURE for mode in ("", sweeps.DRY_AWARE))
+MEASURED = (*_BETTER_HIGH, "rms_error")
+"""Figures that are not in the logs."""
+_DIGITS = {"criterion": 2, "negative_elbo": 1, "mean_squared": 4, "kl": 2, "active_units": 0, "rms_error": 2}
+_DIGITS |= {name: 1 if name.startswith("accuracy") else 3 for name in _BETTER_HIGH}
 
 Scalars = Mapping[str, Float[np.ndarray, "point 2"]]
 
 
 def read(run: Path) -> tuple[list[Row], dict[str, Scalars]]:
     """Members of a run with their validation figures, and the curves of each by name.
+
+    Among the figures is the criterion by which `jaxvae.load` chooses, where there is one for all members.
 
     Raises:
         CheckpointError: the run has no checkpoint.
@@ -43,13 +50,17 @@ def read(run: Path) -> tuple[list[Row], dict[str, Scalars]]:
     for logs in sorted(run.glob("member_*")):  # of groups that have no checkpoint yet, or never will
         index = int(logs.name.removeprefix("member_"))
         if index not in saved:
-            found[index] = Member(_logged_experiment(logs), logs, 0, None, 0, False, 0, logs)
+            found[index] = Member(_logged_experiment(logs), logs, 0, VAETask, None, 0, {}, False, 0, logs)
     fields = members.swept([member.experiment for member in found.values()])
-    rows, scalars = [], {}
+    rows, scalars, criteria = [], {}, {}
+    with contextlib.suppress(CheckpointError):  # of members that cannot be compared the column is left out
+        criteria = run_folder.criteria(saved)[1]
     for index, member in sorted(found.items()):
         scalars[str(index)] = points = curves.read_scalars(member.logs)
         values = members.values(member.experiment, fields)
         figures = {} if member.diverged or member.best is None else _at_best(points, member)
+        if figures and index in criteria:
+            figures = {"criterion": criteria[index], **figures}
         came = status(member, points) if index in saved else "no checkpoint"
         rows.append(Row(str(index), values, came, member.best_step, figures))
     return rows, scalars
@@ -86,48 +97,40 @@ def status(member: Member, scalars: Scalars) -> str:
 def measure(
     encoders: Mapping[str, inference.SpectrogramEncoder],
     best: str,
-    clips: tuple[int, int],
+    sizes: Sizes,
     seed: int = 0,
     directory: str | None = None,
 ) -> tuple[dict[str, dict[str, float]], str]:
     """Structure and reconstruction of encoders and of baselines on the same unseen clips, and the error's unit.
 
-    `clips` are dry clips to fit probes on and to score them on; each meets every effect. Baselines are made for the
-    spectrogram and the network of the best encoder.
+    Structure is measured as on the scoreboard (`board.measure`), blind and dry-aware; a baseline of the wet clip and
+    that of the difference of wet and dry share a line. Baselines are made for the spectrogram and the network of the
+    best encoder.
 
     Raises:
         ValueError: the encoders were trained on different clips.
     """
-    data = members.data(list(encoders.values()), directory, ("train", "test"))
-    train, test = data.split("train"), data.split("test")
-    rate = data.experiment.audio.sample_rate
+    data = members.data(list(encoders.values()), directory)
+    splits = [data.split(name) for name in SPLITS]
     first = {best: encoders[best]} | encoders
-    rows, components = representations.rows(first, train, COMPONENTS, seed)
-    rows = [row for row in rows if row.hears == "wet" or row.name == "constant"]
-    kinds = list(data.effects)
-    plans = [
-        random_settings(kinds, draw_dry(split, count, seed), 2 * seed + number)
-        for number, (split, count) in enumerate(zip((train, test), clips, strict=True))
-    ]
-    seen = [
-        material.represent(plan, split, rate, rows, f"random settings, {name}")
-        for plan, split, name in zip(plans, (train, test), ("train", "test"), strict=True)
-    ]
-    figures: dict[str, dict[str, float]] = {}
-    for row in rows:
-        fit, held, _ = both_heard(*(renders.labelled(row.name) for renders in seen))
-        scores = of_recovered(ridge(fit, held), held, kinds, {})
-        figures[row.name] = {
-            score.figure: score.value for score in scores if (score.figure, score.item) == ("r2", "all")
+    measured = board.measure(first, *splits, sizes, seed=seed, sections=(effect.SECTION, settings.SECTION))
+    entries, figures = Entries(measured.entries, measured.hears), {}
+    for name, hears in measured.hears.items():
+        if hears == "wet and dry":
+            continue
+        other = next((row for row in (dry_aware(name), difference(name)) if row in measured.hears), None)
+        modes = {"": name} if other is None else {"": name, sweeps.DRY_AWARE: other}
+        found = {
+            figure + mode: entries.value(*key, row) for figure, key in _STRUCTURE.items() for mode, row in modes.items()
         }
-        if len(np.unique(fit.effect)) > 1:
-            figures[row.name]["accuracy"] = probes.classify(fit, held, seed)["logistic"].accuracy
+        figures[name] = {figure: value for figure, value in found.items() if value is not None}
+    components = measured.components
     rebuilt = {name: (encoder, encoder.reconstruct) for name, encoder in encoders.items()} | {
         components.name: (encoders[best], components.reconstruct),
         "constant": (encoders[best], lambda wet, rate: components.band_mean),
     }
     for name, (encoder, guess) in rebuilt.items():
-        _, squares = reconstruction.squared_errors(encoder, {name: guess}, test, seed)
+        _, squares = reconstruction.squared_errors(encoder, {name: guess}, splits[-1], seed)
         figures[name]["rms_error"] = float(np.sqrt(squares[name][0].mean()))
     units = {reconstruction.unit(encoder.experiment) for encoder in encoders.values()}
     return figures, " or ".join(sorted(units))
@@ -168,7 +171,7 @@ def ordered(rows: Sequence[Row], column: str) -> list[Row]:
 
 
 def over_seeds(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Of each combination of the other fields: its values, how many seeds, and mean and deviation of each figure.
+    """Of each combination of the other fields, in their order: values, number of seeds, mean and deviation of figures.
 
     The deviation is that of a sample (over n − 1), None for a single seed. Members without figures are only counted.
     """
@@ -177,7 +180,11 @@ def over_seeds(rows: Sequence[Row]) -> list[dict[str, Any]]:
         rest = tuple((path, value) for path, value in row.values.items() if path != members.SEED)
         combinations.setdefault(rest, []).append(row)
     table = []
-    for rest, same in combinations.items():
+
+    def place(rest: tuple) -> list[tuple]:
+        return [(1, 0, str(value)) if isinstance(value, str) else (0, value, "") for _, value in rest]
+
+    for rest, same in sorted(combinations.items(), key=lambda item: place(item[0])):
         measured = [row.figures for row in same if row.figures]
         figures = {}
         for name in measured[0] if measured else ():
@@ -188,9 +195,11 @@ def over_seeds(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def shown(name: str, value: Any) -> str:
-    """A value as a reader wants it; of a mean with its deviation both."""
+    """A value as a reader wants it, shares in percent; of a mean with its deviation both."""
     if value is None:
         return ""
+    if name.startswith("accuracy"):
+        value = tuple(part and 100 * part for part in value) if isinstance(value, tuple) else 100 * value
     if isinstance(value, tuple):
         return " ± ".join(f"{part:,.{_DIGITS[name] or 1}f}" for part in value if part is not None).replace("-", "−")
     if name in _DIGITS:
@@ -219,9 +228,15 @@ def as_csv(rows: Sequence[Row], headings: Mapping[str, str]) -> str:
 def verdicts(rows: Sequence[Row], unit: str) -> list[str]:
     """Sentences about who is best and who diverged, from the numbers alone."""
     sentences = []
+    if len(rows) > 1:
+        if judged := [row for row in rows if "criterion" in row.figures]:
+            first = ordered(judged, "criterion")[0]
+            sentences.append(f"Unless told, jaxvae.load takes member {first.name}, which has the lowest criterion.")
+        else:
+            sentences.append("The members are not compared by one criterion; jaxvae.load wants the index of one.")
     for name, title in sweeps.titles(unit).items():
         known = [row for row in rows if name in row.figures]
-        if known and name not in ("kl", "active_units", "mean_squared"):
+        if known and name not in ("criterion", "kl", "active_units", "mean_squared"):
             first = ordered(known, name)[0]
             which = f"member {first.name} ({members.words(first.values)})" if first.values else "the one member"
             sentences.append(f"Best {title}: {shown(name, first.figures[name])}, {which}.")

@@ -1,6 +1,6 @@
 """Figures of the members of a sweep against a swept field, one panel a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +10,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from analysis.models import members, representations
+from analysis.models.representations import BOTH
 from analysis.pictures import style
-from analysis.pictures.sweeps import Key, log_scale
+from analysis.pictures.sweeps import Key, log_scale, numeric
 from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries
 
+REFERENCES = {"PCA": "--", BOTH: ":"}
+"""Baselines that are drawn as level lines, by the beginning of their name, and their dashes."""
 _SPREAD = 0.06  # of the seeds' dots along a logarithmic axis, so that they do not hide one another
 
 
@@ -48,14 +51,14 @@ class Point(NamedTuple):
 
 
 def points(measured: board.Board, values: Mapping[str, Mapping[str, object]]) -> list[Point]:
-    """What is drawn: of members by the values of the swept fields, and of the principal components."""
+    """What is drawn: of members by the values of the swept fields, and of the baselines in `REFERENCES`."""
     entries = Entries(measured.entries, measured.hears)
     ways = next(entry.item for entry in measured.entries if entry.figure == "retrieval_r10")
     aware = {representations.dry_aware(name): of for name, of in values.items()}
     made = []
     for name, hears in measured.hears.items():
         of = values.get(name, aware.get(name))
-        if of is None and not name.startswith("PCA"):
+        if of is None and reference(name) is None:
             continue
         for panel in PANELS:
             found = entries.value(panel.section, panel.figure, panel.item or ways, name)
@@ -64,17 +67,31 @@ def points(measured: board.Board, values: Mapping[str, Mapping[str, object]]) ->
     return made
 
 
-def plot(made: Sequence[Point], x: str, colour: str) -> Figure:
+def reference(name: str) -> str | None:
+    """The beginning of the name of a baseline that is drawn; None of any other representation."""
+    return next((start for start in REFERENCES if name.startswith(start)), None)
+
+
+def require_axis(values: Iterable[Mapping[str, object]], x: str) -> None:
+    """ValueError, unless members differ in a field of numbers, along which they can be drawn."""
+    found = [of[x] for of in values]
+    if len(set(found)) < 2 or not numeric(found):
+        raise ValueError(
+            f"{x} is {', '.join(str(value) for value in sorted(set(found), key=str))} in the members; name a field by "
+            "--x in which they have several finite numbers"
+        )
+
+
+def plot(made: Sequence[Point], x: str, colour: str, title: str) -> Figure:
     """Every panel, blind above and dry-aware below, against the field `x`, a colour for each value of another.
 
+    `title` is that of the colours, which are one where the members do not differ in that field.
+
     Raises:
-        ValueError: the members do not differ in both fields.
+        ValueError: the members do not differ in `x`.
     """
     of_members = [point for point in made if point.values]
-    for path in (x, colour):
-        if len({point.values.get(path) for point in of_members}) < 2:
-            raise ValueError(f"the members do not differ in {path}; name two fields that the sweep changes")
-    title = "β" if colour == "objective.beta.maximum" else members.short_name(colour)
+    require_axis([point.values for point in of_members], x)
     key = Key(title, [point.values[colour] for point in of_members])
     rows = [hears for hears in ("wet", "wet and dry") if any(point.hears == hears for point in of_members)]
     with style.new(11.5, 0.4 + 2.1 * len(rows)) as drawing:
@@ -88,7 +105,13 @@ def plot(made: Sequence[Point], x: str, colour: str) -> Figure:
                 if axes in grid[-1]:
                     axes.set_xlabel("latent size" if x == "model.latent_dim" else members.short_name(x))
             line[0].set_ylabel("blind" if hears == "wet" else "dry-aware")
-        key.explain(drawing, grid.ravel().tolist(), [Line2D([], [], color="0.45", linestyle="--", label="PCA-128")])
+        drawn = {reference(point.representation) for point in made if not point.values}
+        lines = [
+            Line2D([], [], color="0.45", linestyle=dashes, linewidth=0.8, label=name)
+            for name, dashes in REFERENCES.items()
+            if name in drawn
+        ]
+        key.explain(drawing, grid.ravel().tolist(), lines)
     return drawing
 
 
@@ -108,7 +131,8 @@ def _panel(axes: Axes, own: Sequence[Point], x: str, colour: str, key: Key) -> N
         axes.plot(np.unique(sizes) * shift, means, color=key.colour(value), linewidth=1.2, zorder=2)
     for point in own:
         if not point.values:
-            axes.axhline(point.value, color="0.45", linestyle="--", linewidth=0.8, zorder=1)
+            dashes = REFERENCES[reference(point.representation)]
+            axes.axhline(point.value, color="0.45", linestyle=dashes, linewidth=0.8, zorder=1)
     if log_scale(ticks):
         axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ticks))

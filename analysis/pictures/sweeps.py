@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
 
 import matplotlib
 import matplotlib.colors
@@ -20,6 +22,10 @@ from jaxvae.sweep import Value
 
 _LEGEND_ENTRIES = 8
 _DECADE = 8.0  # the largest over the smallest value of a field from which its axis is logarithmic
+DRY_AWARE = "_dry_aware"
+"""Ends the names of figures of the mode that knows the dry clip."""
+_STRUCTURE = ("accuracy", f"accuracy{DRY_AWARE}", "r2", f"r2{DRY_AWARE}")
+_REFERENCES = ("PCA-", "waveform and fine statistics", "constant")  # what lines are drawn of; tables have them all
 _GREY = "0.45"
 _REFERENCE_LINES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
@@ -40,14 +46,22 @@ class Row:
 def titles(unit: str) -> dict[str, str]:
     """Each figure by its name, the unit of the test error as given."""
     return {
+        "criterion": "criterion (nats)",
         "negative_elbo": "−ELBO (nats)",
         "mean_squared": "error (σ²)",
         "kl": "KL (nats)",
         "active_units": "active units",
         "rms_error": f"test error ({unit})",
-        "accuracy": "effect accuracy",
-        "r2": "settings R²",
+        "accuracy": "effect, blind (%)",
+        f"accuracy{DRY_AWARE}": "effect, dry-aware (%)",
+        "r2": "settings R², blind",
+        f"r2{DRY_AWARE}": "settings R², dry-aware",
     }
+
+
+def drawn(row: "Row", name: str) -> float:
+    """A figure as pictures show it: shares in percent."""
+    return row.figures[name] * (100 if name.startswith("accuracy") else 1)
 
 
 def log_scale(values: Sequence[int | float]) -> bool:
@@ -56,8 +70,8 @@ def log_scale(values: Sequence[int | float]) -> bool:
 
 
 def numeric(values: Sequence[Value]) -> bool:
-    """Whether values lie on an axis."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    """Whether values lie on an axis: numbers, all of them finite."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) for value in values)
 
 
 class Key:
@@ -153,11 +167,11 @@ def plot_pareto(rows: Sequence[Row], reference: Sequence[Row], unit: str) -> Fig
     """Structure against the error of reconstruction, members of the front joined and numbered."""
     key, values = key_of(rows)
     known = [(row, value) for row, value in zip(rows, values, strict=True) if "rms_error" in row.figures]
-    scores = [name for name in ("accuracy", "r2") if any(name in row.figures for row, _ in known)]
+    scores = [name for name in _STRUCTURE if known and all(name in row.figures for row, _ in known)]
     lines = _reference_lines(reference)
     with style.new_grid(len(scores), 2, 3.7, 3.2, margin=0.5) as (drawing, grid):
         for axes, name in zip(grid, scores, strict=True):
-            error, score = np.array([[row.figures["rms_error"], row.figures[name]] for row, _ in known]).T
+            error, score = np.array([[row.figures["rms_error"], drawn(row, name)] for row, _ in known]).T
             front = np.flatnonzero(pareto_front(error, score))
             front = front[np.argsort(error[front])]
             axes.step(error[front], score[front], where="post", color="0.6", linewidth=1, zorder=1)
@@ -168,20 +182,24 @@ def plot_pareto(rows: Sequence[Row], reference: Sequence[Row], unit: str) -> Fig
             for point in front:
                 place = (error[point], score[point])
                 axes.annotate(known[point][0].name, place, (4, 5), textcoords="offset points", fontsize=7.5)
-            for row, line in lines:
-                axes.axhline(row.figures[name], color=_GREY, linestyle=line.get_linestyle(), linewidth=0.8, zorder=0)
+            for row, dashes in lines:
+                if name in row.figures:
+                    axes.axhline(drawn(row, name), color=_GREY, linestyle=dashes, linewidth=0.8, zorder=0)
             axes.margins(0.12)
             axes.set(xlabel=titles(unit)["rms_error"], ylabel=titles(unit)[name])
         ring = Line2D([], [], color="0.6", marker="o", markerfacecolor="none", markeredgecolor="0.2", label="front")
-        key.explain(drawing, grid, [ring, *(line for _, line in lines)])
+        key.explain(drawing, grid, [ring, *_legend(lines)])
     return drawing
 
 
-def _reference_lines(reference: Sequence[Row]) -> list[tuple[Row, Line2D]]:
-    return [
-        (row, Line2D([], [], color=_GREY, linewidth=0.8, linestyle=style, label=row.name))
-        for row, style in zip(reference, _REFERENCE_LINES, strict=False)
-    ]
+def _reference_lines(reference: Sequence[Row]) -> list[tuple[Row, Any]]:
+    """The baselines that are drawn, each with its dashes. (A line does not give them back: it says "--" of any.)"""
+    shown = [row for row in reference if row.name.startswith(_REFERENCES)]
+    return list(zip(shown, _REFERENCE_LINES, strict=False))
+
+
+def _legend(lines: Sequence[tuple[Row, Any]]) -> list[Line2D]:
+    return [Line2D([], [], color=_GREY, linewidth=0.8, linestyle=dashes, label=row.name) for row, dashes in lines]
 
 
 def plot_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit: str) -> Figure:
@@ -198,7 +216,7 @@ def plot_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit
     key = Key(members.short_name(others[0]) if len(others) == 1 else "", [rest(row) for row in known])
     lines = _reference_lines(reference)
     error = "rms_error" if any("rms_error" in row.figures for row in known) else "mean_squared"
-    order = ("accuracy", "r2", error, "negative_elbo", "kl", "active_units")
+    order = (*_STRUCTURE, error, "negative_elbo", "kl", "active_units")
     names = [name for name in order if any(name in row.figures for row in known)]
     x = sorted({row.values[path] for row in known})
     with style.new_grid(len(names), 3, 2.5, 2.3, margin=0.5) as (drawing, grid):
@@ -206,15 +224,15 @@ def plot_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit
             for value in key.values:
                 same = [row for row in known if rest(row) == value and name in row.figures]
                 places = np.array([row.values[path] for row in same])
-                heights = np.array([row.figures[name] for row in same])
+                heights = np.array([drawn(row, name) for row in same])
                 axes.scatter(places, heights, s=16, color=key.colour(value), alpha=0.7, linewidths=0, zorder=2)
                 distinct = np.unique(places)
                 if len(distinct) > 1:
                     means = [heights[places == place].mean() for place in distinct]
                     axes.plot(distinct, means, color=key.colour(value), linewidth=1.2, zorder=3)
-            for row, line in lines:
+            for row, dashes in lines:
                 if name in row.figures:
-                    axes.axhline(row.figures[name], color=_GREY, linestyle=line.get_linestyle(), linewidth=0.8)
+                    axes.axhline(drawn(row, name), color=_GREY, linestyle=dashes, linewidth=0.8)
             if log_scale(x):
                 axes.set_xscale("log")
                 _number_plainly(axes.xaxis)
@@ -222,7 +240,7 @@ def plot_ablation(rows: Sequence[Row], reference: Sequence[Row], path: str, unit
                 axes.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(x))
                 axes.xaxis.set_major_formatter("{x:g}")
             axes.set(title=titles(unit)[name], xlabel=members.short_name(path))
-        key.explain(drawing, grid, [line for _, line in lines])
+        key.explain(drawing, grid, _legend(lines))
     return drawing
 
 

@@ -110,9 +110,9 @@ def measure(
     ceiling: Ceiling | None = None,
     unseen: Sequence[Effect] = (),
     seed: int = 0,
-    sections: Sequence[Section] = SECTIONS,
+    sections: Sequence[Section] = (),
 ) -> Board:
-    """The figures of the sections, of the first model, the others and the baselines, on the recordings of `test`.
+    """The figures of these sections, or of all, on the recordings of `test`: of models, the first ahead, and baselines.
 
     Principal components are those of `train`; probes are fitted on `validation`: on recordings that a model was trained
     on, its latents are better than on others, and a probe would trust them too much.
@@ -128,7 +128,7 @@ def measure(
     made = Material(rows, validation, test, kinds, unseen, rate, sizes, seed)
     study = Study(made, models, components, test, ceiling or {}, sizes, seed)
 
-    scores = _Scores()
+    sections, scores = sections or SECTIONS, _Scores()
     with tqdm(rows, unit="row", desc="figures") as bar:
         for row in bar:
             bar.set_postfix_str(row.name)

@@ -100,7 +100,7 @@ def after_degradation(
 def of_row(study: Study, row: Representation) -> list[Score]:
     """Of either protocol in which two effects can be heard; with fewer there is no question which one it is."""
     scores, made = [], study.made
-    for protocol in PROTOCOLS:
+    for protocol in PROTOCOLS if study.sizes.fixed_clips else ("random",):
         first, second = (made.fit, made.held) if protocol == "random" else (made.fixed_fit, made.fixed)
         fit, held, kept = both_heard(first.labelled(row.name), second.labelled(row.name))
         if len(np.unique(held.effect)) < 2:
@@ -112,6 +112,7 @@ def of_row(study: Study, row: Representation) -> list[Score]:
         if protocol == "random":
             (correct,) = [score.clips for score in found if score.figure == "accuracy_logistic"]
             found += by_source("accuracy_source", correct, held.recording, study.test.sources)
+        if protocol == "random" and study.sizes.degraded_pairs:
             degraded = {name: renders.labelled(row.name) for name, renders in made.degraded.items()}
             found += after_degradation(fitted, degraded, np.unique(fit.effect))
         scores += found
@@ -120,7 +121,9 @@ def of_row(study: Study, row: Representation) -> list[Score]:
 
 def of_effect(study: Study, index: int) -> Iterable[tuple[str, Score]]:
     """The share of its clips that cannot be told from dry, a row for each protocol."""
-    for protocol, renders in (("random", study.made.held), ("fixed", study.made.fixed)):
+    made = study.made
+    of_protocol = {"random": made.held} | ({"fixed": made.fixed} if study.sizes.fixed_clips else {})
+    for protocol, renders in of_protocol.items():
         heard = renders.audible[renders.plan.effect == index]
         share = float(np.mean(~heard)) if len(heard) else None
         yield protocol, Score("inaudible", study.kinds[index].name, share)
@@ -129,10 +132,13 @@ def of_effect(study: Study, index: int) -> Iterable[tuple[str, Score]]:
 def _note(contents: Contents) -> str:
     about = contents.about
     held = about["clips"]["held"]
+    fixed = ""
+    if "fixed" in about["clips"]:
+        used = about["clips"]["fixed"]["used"]
+        fixed = f", and on {used:,} with all settings at the middle (Grant's (2023) protocol)"
     return (
         f"Probes are fitted on {about['clips']['fit']['used']:,} clips of validation recordings and scored on "
-        f"{held['used']:,} of {held['recordings']} unseen recordings at random settings, "
-        f"{about['clips']['fixed']['used']:,} with all settings at the middle (Grant's (2023) protocol). Chance is "
+        f"{held['used']:,} of {held['recordings']} unseen recordings at random settings{fixed}. Chance is "
         f"{100 / len(about['effects']):.0f} %; clips of each effect: {', '.join(map(str, held['of_effect']))}. "
         f"Inaudible: the log-spectral distance to the dry clip is below {audibility.INAUDIBLE_DB:g} dB. After "
         f"degradation: {about['sizes']['degraded_pairs']} clips at random settings, the probes as they were fitted."

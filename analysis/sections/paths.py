@@ -117,8 +117,11 @@ def of_row(study: Study, row: Representation) -> list[Score]:
     made = study.made
     # Lengths are in units of the whole cloud, so that spaces of any scale compare.
     size = np.sqrt(made.held.features[row.name].var(axis=0).sum()) or 1.0
-    moved, cloud = made.paths.features[row.name] / size, made.cloud.features[row.name]
+    moved = made.paths.features[row.name] / size
     scores = along(moved, made.paths.plan, made.paths.distance_db, made.paths.recording, study.ceiling)
+    if not study.sizes.settings:
+        return scores
+    cloud = made.cloud.features[row.name]
     scores += ring(cloud, made.cloud.plan, "ring_pca", _flatten)
     if row.encoder is study.encoder:
         scores += ring(cloud, made.cloud.plan, "ring_umap", layout.fit)

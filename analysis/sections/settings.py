@@ -170,6 +170,8 @@ def of_row(study: Study, row: Representation) -> list[Score]:
         probabilities = [of_effect[kept] for of_effect in answers[1]]
         found += of_recovered(head(probabilities, held), held, kinds, ceiling, "_head")
         found += calibrated(probabilities, held, kinds)
+    if not study.sizes.settings:
+        return found
     cloud = made.cloud.labelled(row.name)
     return found + of_recovered(one_clip(cloud, study.seed), cloud, kinds, ceiling, "_one_clip")
 

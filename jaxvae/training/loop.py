@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from jaxvae import devices
 from jaxvae.training import run_folder
-from jaxvae.training.run import Run, TrainingDiverged, start
+from jaxvae.training.run import CRITERION, Run, TrainingDiverged, start
 from jaxvae.training.task import Task
 from jaxvae.training.train_state import Metrics
 
@@ -132,7 +132,7 @@ def _named(run: Run, member: int) -> str:
 
 def _summary(run: Run, figures: list[dict[str, float]]) -> str:
     """The validation figures of one member, or of the best of many."""
-    best = int(min(np.flatnonzero(~run.diverged), key=lambda member: figures[member][run.task.CRITERION]))
+    best = int(min(np.flatnonzero(~run.diverged), key=lambda member: figures[member][CRITERION]))
     words = ", ".join(f"{name} {figures[best][name]:.4g}" for name in run.task.SHOWN if name in figures[best])
     if len(run.members) == 1:
         return words

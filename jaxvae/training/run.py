@@ -26,6 +26,8 @@ from jaxvae.training.summaries import Summaries
 from jaxvae.training.task import Record, Task
 from jaxvae.training.train_state import Metrics, TrainState, Weights
 
+CRITERION = "val/criterion"
+"""Name, in logs, of the sum by which the steps of a member are judged (`Task.criterion`)."""
 STEPS_PER_CALL_CPU = 8  # of all members together
 SHOWN_MEMBERS = 8  # whose pictures and sounds are logged: 2 MB a member and validation
 
@@ -78,7 +80,8 @@ class Run:
         self._shown = jax.jit(functools.partial(self._of_validation, task.shown))
         self._keep = jax.jit(_keep_better, donate_argnums=2)
         self.step = 0
-        self.validated: list[dict[str, Any]] = [{"best": None, "best_step": 0, "stale": 0} for _ in self.members]
+        never = {"best": None, "best_step": 0, "stale": 0, "figures": {}}
+        self.validated: list[dict[str, Any]] = [never for _ in self.members]
         self.diverged = np.zeros(len(self.members), bool)
         self.logs: dict[int, Summaries] = {}
 
@@ -213,7 +216,11 @@ class Run:
             self.task.evaluation(member, {name: values[index] for name, values in joined.items()})
             for index, member in enumerate(self.members)
         ]
-        criteria = [evaluation.scalars[self.task.CRITERION] for evaluation in evaluations]
+        for member, evaluation in enumerate(evaluations):
+            evaluation.scalars[CRITERION] = sum(
+                evaluation.scalars[name] for name in self.task.criterion([self.members[member]])
+            )
+        criteria = [evaluation.scalars[CRITERION] for evaluation in evaluations]
         self._freeze(self.diverged | ~np.isfinite(criteria))
         for member, log in self.logs.items():
             if self.running[member]:
@@ -248,10 +255,10 @@ class Run:
         """Keep the weights of the members whose validation was never better, and count the others' patience."""
         better = np.zeros(len(self.members), bool)
         for member in np.flatnonzero(self.running):
-            value, validated = figures[member][self.task.CRITERION], self.validated[member]
+            value, validated = figures[member][CRITERION], self.validated[member]
             better[member] = validated["best"] is None or value < validated["best"]
             if better[member]:
-                self.validated[member] = {"best": value, "best_step": self.step, "stale": 0}
+                self.validated[member] = {"best": value, "best_step": self.step, "stale": 0, "figures": figures[member]}
             else:
                 self.validated[member] = {**validated, "stale": validated["stale"] + 1}
         if better.any():

@@ -5,7 +5,6 @@ group_0/checkpoints/     of all members of a sweep that one program trains
 member_000/              TensorBoard logs of one member of a sweep
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from jaxvae import fields, sweep
 from jaxvae.training import population, task
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
+from jaxvae.training.task import Task
 
 
 class Group(NamedTuple):
@@ -35,9 +35,12 @@ class Member(NamedTuple):
     """Of its group."""
     place: int
     """Of its group's members."""
+    kind: type[Task]
     best: float | None
-    """Lowest value of the task's criterion, None before the first validation."""
+    """Lowest value of the member's own criterion (`Task.criterion`), None before the first validation."""
     best_step: int
+    figures: Mapping[str, float]
+    """Of the validation at that step; none in records of older versions."""
     diverged: bool
     step: int
     """Steps taken; those of a member that diverged are fewer than the run's."""
@@ -110,8 +113,10 @@ def read(workdir: Path) -> dict[int, Member]:
                 experiments[place],
                 folder,
                 place,
+                task.kind_of(record),
                 validation["best"],
                 validation["best_step"],
+                validation.get("figures", {}),
                 record["diverged"][place],
                 record["steps"][place],
                 workdir if folder == workdir else workdir / f"member_{index:03d}",
@@ -123,6 +128,38 @@ def read(workdir: Path) -> dict[int, Member]:
     return dict(sorted(found.items()))
 
 
+def criteria(members: Mapping[int, Member]) -> tuple[tuple[str, ...], dict[int, float]]:
+    """The names of the figures whose sum judges all members alike, and that sum of each that was ever validated.
+
+    Raises:
+        CheckpointError: there is no such figure, or it was not recorded.
+    """
+    kind = next(iter(members.values())).kind
+    names = kind.criterion([member.experiment for member in members.values()])
+    validated = {index: member for index, member in members.items() if member.best is not None}
+    if not names:
+        raise CheckpointError(
+            f"no validation figure says the same of all {len(members)} members, which share neither what they read nor "
+            "their spectrogram; name one by its index"
+        )
+    if all(kind.criterion([member.experiment]) == names for member in validated.values()):
+        return names, {index: member.best for index, member in validated.items()}
+    lacking = [index for index, member in validated.items() if not set(names) <= set(member.figures)]
+    if lacking:
+        raise CheckpointError(
+            f"the {len(members)} members train for different figures, and this run is of a version that kept no figure "
+            f"to compare them by ({' + '.join(names)} is not recorded of member {lacking[0]}); name one by its index"
+        )
+    return names, {index: sum(member.figures[name] for name in names) for index, member in validated.items()}
+
+
 def best(members: Mapping[int, Member]) -> int:
-    """Index of the member with the lowest criterion of its task; the first, if none was ever validated."""
-    return min(members, key=lambda index: math.inf if members[index].best is None else members[index].best)
+    """Index of the member with the lowest sum of `criteria`; the first, if none was ever validated.
+
+    Raises:
+        CheckpointError: they cannot be compared.
+    """
+    if all(member.best is None for member in members.values()):
+        return next(iter(members))
+    found = criteria(members)[1]
+    return min(found, key=found.__getitem__)

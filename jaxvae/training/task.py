@@ -27,7 +27,7 @@ class Evaluation(NamedTuple):
     """How well one member does on the validation set."""
 
     scalars: dict[str, float]
-    """By the name that logs show, `Task.CRITERION` among them."""
+    """By the name that logs show, those of `Task.criterion` among them."""
     histograms: dict[str, np.ndarray]
 
 
@@ -46,8 +46,6 @@ class Task(abc.ABC):
 
     NAME: ClassVar[str]
     """As records say it."""
-    CRITERION: ClassVar[str]
-    """Name of the figure by which weights are judged; the lowest is the best."""
     SHOWN: ClassVar[tuple[str, ...]]
     """Names of the figures that a person sees at each validation."""
     BLOCK: ClassVar[int]
@@ -71,6 +69,15 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def read(values: Record) -> Any:
         """The experiment of a record, the inverse of `jaxvae.fields.to_dict`."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def criterion(members: Sequence[Any]) -> tuple[str, ...]:
+        """Names of the figures whose sum judges the weights of all these members alike; the lowest is the best.
+
+        Of one member they choose among the steps of its training, of the members of a sweep among these. None, where
+        no figure says the same of all.
+        """
 
     @abc.abstractmethod
     def record(self) -> Record:

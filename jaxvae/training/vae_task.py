@@ -52,8 +52,6 @@ class VAETask(Task):
     """Members that share a data set, a spectrogram and a network."""
 
     NAME: ClassVar[str] = "vae"
-    CRITERION: ClassVar[str] = "val/criterion"
-    """Nats of what is read, in every mode trained, or else the -ELBO."""
     SHOWN: ClassVar[tuple[str, ...]] = (
         "val/negative_elbo",
         "val/mean_squared",
@@ -112,6 +110,25 @@ class VAETask(Task):
         """The experiment of a record."""
         return config.from_dict(values)
 
+    @staticmethod
+    def criterion(members: Sequence[Experiment]) -> tuple[str, ...]:
+        """Nats of what all of them read, in every mode that all of them train, or else the -ELBO.
+
+        Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO, which
+        compares members of one spectrogram. What a member does not train, though others do, says nothing of its
+        weights.
+        """
+        modes, heads = ["blind", "dry_aware"], members[0].objective.heads
+        for member in members:
+            objective, split = member.objective, member.model.content_dim > 0
+            trained = {"blind": objective.dry_share < 1 or not split, "dry_aware": objective.dry_share > 0 and split}
+            modes = [mode for mode in modes if trained[mode]]
+            heads = [head for head in heads if head in objective.heads]
+        if modes and heads:
+            return tuple(f"val/{mode}/{head}_nll" for mode in modes for head in heads)
+        alike = len({(member.audio, member.spectrogram) for member in members}) == 1
+        return ("val/negative_elbo",) if alike else ()
+
     def record(self) -> Record:
         """How to make the network anew, and what it was trained on."""
         return {
@@ -160,12 +177,6 @@ class VAETask(Task):
             "latent/active_share": float((mean[:, :latent_dim].var(axis=0) > 0.01).mean()),
         }
         scalars |= {f"val/{name}": float(output.mean()) for name, output in outputs.items()}
-        # Effect and settings are what the embedding is for; without heads, all there is to judge by is the ELBO. What
-        # this member does not train, though others of its program do, says nothing of its weights.
-        objective, split = experiment.objective, experiment.model.content_dim > 0
-        modes = {"blind": objective.dry_share < 1 or not split, "dry_aware": objective.dry_share > 0 and split}
-        read = [scalars[f"val/{mode}/{head}_nll"] for mode in modes for head in objective.heads if modes[mode]]
-        scalars[self.CRITERION] = sum(read) if read else scalars["val/negative_elbo"]
         for index, effect in enumerate(self.data.effects):
             own = self.validation_split.effect == index
             scalars[f"effect/{effect.name}/mean_squared"] = float(error[own].mean())

@@ -23,6 +23,8 @@ from jaxvae.data.recordings import SPLITS
 from jaxvae.sweep import listed
 from jaxvae.training import population, run_folder
 
+HANDMADE = ("fine statistics", "waveform statistics", "waveform and fine statistics")
+BASELINES = ("PCA-8", "fresh weights", "MFCC statistics", *HANDMADE)
 SIZES = Sizes(
     fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, map_clips=8, components=8
 )
@@ -99,7 +101,7 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
     title = "effect, random settings, logistic (%)"
     place = [cell.strip() for cell in blind[0].split("|")].index(title)
     cells = {line.split("|")[1].strip(): line.split("|")[place].strip() for line in blind[2:]}
-    assert list(cells) == ["latent_dim 4", "latent_dim 8", "PCA-8", "fresh weights", "MFCC statistics"]
+    assert list(cells) == ["latent_dim 4", "latent_dim 8", *BASELINES]
     key = summary(measured)[title]
     means = {}
     for label, models in rows.items():
@@ -107,7 +109,7 @@ def test_table_has_means_over_seeds_beside_baselines_and_marks_the_best(
         means[label] = np.mean(values)
         mean, deviation = (number(key["figure"], x) for x in (means[label], np.std(values, ddof=1)))
         assert cells[label].replace("*", "") == f"{mean} ± {deviation}"
-    for name in ("PCA-8", "fresh weights", "MFCC statistics"):
+    for name in BASELINES:
         means[name] = entries.value(key["section"], key["figure"], key["item"], name)
         assert cells[name].replace("*", "") == number(key["figure"], means[name])
     best = number(key["figure"], max(means.values()))
@@ -135,15 +137,32 @@ def test_picture_of_a_sweep_has_every_member_at_its_place_in_each_panel(swept, m
     of_members = [line for line in lines if line["model.latent_dim"]]
     places = {(line["hears"], line["model.latent_dim"], line["train.seed"], line["figure"]) for line in of_members}
     assert len(places) == len(of_members) == 2 * 4 * len(panels)
-    assert {line["representation"] for line in lines if not line["model.latent_dim"]} == {"PCA-8", "PCA-8, wet − dry"}
+    baselines = {name + mode for name in ("PCA-8", "waveform and fine statistics") for mode in ("", ", wet − dry")}
+    assert {line["representation"] for line in lines if not line["model.latent_dim"]} == baselines
 
     values = {
         name: {"x": size, "seed": seed} for name, size, seed in zip("abcd", (4, 4, 8, 8), (0, 1, 0, 1), strict=True)
     }
     title = structure.PANELS[0].title
     made = [structure.Point(name, "wet", of, title, of["x"] + of["seed"]) for name, of in values.items()]
-    axes = structure.plot(made, "x", "seed").axes[0]
+    axes = structure.plot(made, "x", "seed", "seed").axes[0]
     drawn = sorted(tuple(point) for dots in axes.collections for point in np.asarray(dots.get_offsets()))
     assert drawn == [(4, 4), (4, 5), (8, 8), (8, 9)]
-    with pytest.raises(ValueError, match=r"do not differ in model\.width; name two fields that the sweep changes"):
-        structure.plot(made, "x", "model.width")
+    one_colour = [point._replace(values={"x": point.values["x"], "beta": 1.0}) for point in made]
+    axes = structure.plot(one_colour, "x", "beta", "β").axes[0]
+    assert len(axes.collections) == 1  # of a sweep over nothing else
+
+
+def test_a_picture_of_a_field_that_is_the_same_in_all_is_refused_before_anything_is_measured(swept, tmp_path):
+    with pytest.raises(ValueError, match=r"model\.width is 1 in the members; name a field by --x"):
+        sweep_structure.main(sweep_structure.Options(swept, tmp_path / "structure.png", x="model.width", sizes=SIZES))
+    with pytest.raises(ValueError, match=r"model\.backbone is patch in the members"):
+        structure.require_axis([{"model.backbone": "patch"}, {"model.backbone": "patch"}], "model.backbone")
+
+
+def test_figures_of_a_sweep_are_kept_when_they_cannot_be_drawn(swept, measures_once, tmp_path, monkeypatch):
+    monkeypatch.setattr(structure, "plot", lambda *arguments: 1 / 0)
+    out = tmp_path / "structure.png"
+    with pytest.raises(ZeroDivisionError):
+        sweep_structure.main(sweep_structure.Options(swept, out, colour="train.seed", sizes=SIZES))
+    assert "Spearman" in out.with_suffix(".csv").read_text() and not out.exists()

@@ -79,8 +79,10 @@ def test_the_page_stands_alone(page):
 
 def test_the_page_shows_every_row_and_section(page):
     text, board, _ = page
-    blind = ["this model", "PCA-12", "fresh weights", "MFCC statistics"]
-    aware = ["this model, dry-aware", "PCA-12, wet − dry", "fresh weights, dry-aware", "MFCC statistics, wet − dry"]
+    handmade = ["fine statistics", "waveform statistics", "waveform and fine statistics"]
+    blind = ["this model", "PCA-12", "fresh weights", "MFCC statistics", *handmade]
+    aware = ["this model, dry-aware", "PCA-12, wet − dry", "fresh weights, dry-aware"]
+    aware += [f"{name}, wet − dry" for name in ("MFCC statistics", *handmade)]
     names = [*blind, *aware, "noise", "constant"]
     assert list(board.hears) == names
     for name in names:

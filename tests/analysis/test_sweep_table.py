@@ -19,17 +19,19 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
-from analysis import embed
+from analysis import embed, scoreboard
 from analysis import sweep_table as command
 from analysis.models import members
 from analysis.pages import sweep_table
 from analysis.pictures import curves, style, sweeps
 from analysis.pictures.sweeps import Row
 from analysis.renders.embedding import Embedding
+from analysis.renders.sizes import Sizes
 from jaxvae import command_line, config, fields
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.summaries import Summaries
+from jaxvae.training.vae_task import VAETask
 
 
 def made(sizes=(32, 64, 128, 256), betas=(0.3, 3.0), seeds=3, diverged=()):
@@ -150,6 +152,38 @@ def test_an_unknown_column_is_refused_with_those_there_are():
         sweep_table.ordered(made(), "loss")
 
 
+def test_baselines_are_drawn_with_dashes_of_their_own():
+    reference = [
+        Row(name, {}, "", 0, {"r2": float(place)}) for place, name in enumerate(("PCA-9", "fresh weights", "constant"))
+    ]
+    drawing = sweeps.plot_ablation(made(), reference, "model.latent_dim", "dB")
+    (axes,) = [axes for axes in drawing.axes if axes.get_title() == "settings R², blind"]
+    level = {line.get_ydata()[0]: line for line in axes.lines if line.get_color() == sweeps._GREY}
+    assert set(level) == {0, 2}  # those of a few kinds
+    keys = {line.get_label(): line for line in drawing.legends[0].get_lines()}
+    for place, name in ((0, "PCA-9"), (2, "constant")):
+        assert level[place]._unscaled_dash_pattern == keys[name]._unscaled_dash_pattern
+    assert level[0]._unscaled_dash_pattern != level[2]._unscaled_dash_pattern
+
+
+def test_a_field_with_an_infinite_value_has_no_axis():
+    rates = [{"train.learning_rate": rate} for rate in (1e-3, float("inf"))]
+    rows = [dataclasses.replace(row, values=values) for row, values in zip(made()[:2], rates, strict=True)]
+    assert not sweeps.numeric([row.values["train.learning_rate"] for row in rows])
+    titles = [title for title, *_ in sweeps.plot_all(rows, [], {}, "dB")]
+    assert titles == ["Reconstruction against structure"]
+
+
+def test_shares_are_shown_in_percent():
+    assert sweep_table.shown("accuracy", 0.7431) == "74.3" and sweep_table.shown("r2", 0.25) == "0.250"
+    assert sweep_table.shown("accuracy_dry_aware", (0.5, 0.01)) == "50.0 ± 1.0"
+
+
+def test_combinations_are_in_the_order_of_their_values():
+    rows = sweep_table.ordered(made(), "accuracy")
+    assert [entry["values"]["model.latent_dim"] for entry in sweep_table.over_seeds(rows)][::2] == [32, 64, 128, 256]
+
+
 def test_means_over_seeds_are_those_of_each_combination():
     rows = made(sizes=(32, 64), betas=(0.3, 3.0), seeds=4, diverged=(0, 4, 5, 6, 8, 9, 10, 11))
     table = {tuple(entry["values"].values()): entry for entry in sweep_table.over_seeds(rows)}
@@ -175,7 +209,9 @@ def test_csv_keeps_every_digit_and_leaves_unknown_cells_empty():
 def member(tiny, best_step=10, diverged=False, **train):
     experiment = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, **train))
     folder = run_folder.Path("run/group_0")
-    return run_folder.Member(experiment, folder, 0, 1.0, best_step, diverged, 7, folder.with_name("member_000"))
+    return run_folder.Member(
+        experiment, folder, 0, VAETask, 1.0, best_step, {}, diverged, 7, folder.with_name("member_000")
+    )
 
 
 def test_status_says_how_far_a_member_came(tiny):
@@ -211,8 +247,10 @@ def test_an_ablation_joins_the_means_over_seeds_for_each_value_of_another_field(
     rows = made(diverged=(0,))
     drawing = sweeps.plot_ablation(rows, [Row("PCA-9", {}, "", 0, {"r2": 0.5})], "model.latent_dim", "dB")
     axes = {axes.get_title(): axes for axes in drawing.axes}
-    assert list(axes) == ["effect accuracy", "settings R²", "test error (dB)", "−ELBO (nats)"]
-    elbo, r2 = axes["−ELBO (nats)"], axes["settings R²"]
+    assert list(axes) == ["effect, blind (%)", "settings R², blind", "test error (dB)", "−ELBO (nats)"]
+    elbo, r2 = axes["−ELBO (nats)"], axes["settings R², blind"]
+    shares = axes["effect, blind (%)"].collections[0].get_offsets()[:, 1]
+    assert max(shares) == pytest.approx(100 / 32)  # in percent
     assert elbo.get_xscale() == "log"
     lines = [line.get_xydata() for line in elbo.lines]
     assert len(lines) == 2  # of two values of beta
@@ -256,13 +294,14 @@ def table(swept, tmp_path_factory):
     found |= {index: found[index]._replace(diverged=True) for index in (1, 3)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_folder, "read", lambda run: dict(found))
-        command.main(command.Options(swept, out, train_clips=8, test_clips=8))
+        command.main(command.Options(swept, out, sizes=dataclasses.replace(command.SIZES, fit_clips=8, pairs=16)))
     return out
 
 
 def test_the_table_of_a_trained_sweep_has_every_member_and_baseline(table, swept):
     rows = {row["member"]: row for row in csv.DictReader(io.StringIO((table / "sweep_table.csv").read_text()))}
-    assert list(rows)[2:] == ["1", "3", "PCA-12", "fresh weights", "MFCC statistics", "constant"]
+    baselines = ["PCA-12", "fresh weights", "MFCC statistics", "fine statistics", "waveform statistics"]
+    assert list(rows)[2:] == ["1", "3", *baselines, "waveform and fine statistics", "noise", "constant"]
     found = run_folder.read(swept)
     for index, one in found.items():
         row = rows[str(index)]
@@ -275,10 +314,27 @@ def test_the_table_of_a_trained_sweep_has_every_member_and_baseline(table, swept
             logged = dict(curves.read_scalars(one.logs)["val/negative_elbo"])
             assert float(row["negative_elbo"]) == pytest.approx(logged[one.best_step], rel=1e-6)
             assert float(row["active_units"]) <= one.experiment.model.latent_dim
-            assert 0 <= float(row["accuracy"]) <= 1
+            assert 0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["accuracy_dry_aware"]) <= 1
+            assert float(row["criterion"]) == pytest.approx(one.best, rel=1e-6)
     assert float(rows["constant"]["accuracy"]) == pytest.approx(0.5, abs=0.1)
-    order = [float(row["negative_elbo"]) for row in list(rows.values())[:2]]
+    order = [float(row["criterion"]) for row in list(rows.values())[:2]]
     assert order == sorted(order)
+    assert f"jaxvae.load takes member {next(iter(rows))}," in (table / "sweep_table.html").read_text()
+
+
+def test_a_member_has_the_figures_of_the_scoreboard(table, swept, tmp_path):
+    """One protocol: the probes of either are fitted on the same validation clips and scored on the same unseen ones."""
+    sizes = Sizes(fit_clips=8, pairs=16, gallery=0, fixed_clips=0, settings=0, path_clips=1, path_steps=4, map_clips=4)
+    sizes = dataclasses.replace(sizes, degraded_pairs=0, components=12)
+    scoreboard.main(scoreboard.Options(swept, tmp_path, member=2, sizes=sizes))
+    board = json.loads((tmp_path / "scoreboard.json").read_text())
+    of = {(entry["figure"], entry["item"], entry["row"]): entry["value"] for entry in board["entries"]}
+    (row,) = [
+        row for row in csv.DictReader(io.StringIO((table / "sweep_table.csv").read_text())) if row["member"] == "2"
+    ]
+    for name, mode in (("", "this model"), ("_dry_aware", "this model, dry-aware")):
+        assert float(row[f"accuracy{name}"]) == pytest.approx(of["accuracy_logistic", "random", mode])
+        assert float(row[f"r2{name}"]) == pytest.approx(of["r2", "all", mode], abs=1e-6)
 
 
 def test_the_page_of_a_sweep_stands_alone(table):

@@ -49,7 +49,7 @@ class Points:
 
 @register
 class Regressor(Task):
-    NAME, CRITERION, SHOWN, BLOCK = "regressor", "val/error", ("val/error",), 1
+    NAME, SHOWN, BLOCK = "regressor", ("val/error",), 1
     train = validation = Points()
 
     def __init__(self, experiment):
@@ -62,6 +62,10 @@ class Regressor(Task):
     @staticmethod
     def read(values):
         return fields.from_dict(Line, values)
+
+    @staticmethod
+    def criterion(members):
+        return ("val/error",)
 
     def record(self):
         return {}

@@ -165,6 +165,48 @@ def test_member_is_judged_by_what_it_trains_whatever_others_of_its_program_do(ti
         assert inference.load(tmp_path, member=index).has_heads == (index < 3)
 
 
+def test_members_of_a_sweep_are_compared_by_what_all_of_them_train(tiny):
+    def names(*changes):
+        return VAETask.criterion([fields.changed(tiny, list(one.items())) for one in changes])
+
+    blind, aware = {"objective.dry_share": 0.0}, {"objective.dry_share": 1.0}
+    no_settings = {"objective.settings_weight": 0.0}
+    no_heads = {**no_settings, "objective.effect_weight": 0.0}
+    assert names({}, blind) == ("val/blind/effect_nll", "val/blind/settings_nll")
+    assert names({}, blind, no_settings) == ("val/blind/effect_nll",)
+    assert names({}, aware, no_settings) == ("val/dry_aware/effect_nll",)
+    assert names(blind, aware) == names({}, no_heads) == ("val/negative_elbo",)
+    assert names({}, no_heads, {"spectrogram.hop_length": 128}) == ()  # an ELBO of other pixels
+    assert names(blind, {"spectrogram.hop_length": 128}) == names(blind)
+
+
+def member(experiment, best, step=5, **figures):
+    return run_folder.Member(experiment, Path("run"), 0, VAETask, best, step, figures, False, step, Path("run"))
+
+
+def test_the_best_member_is_the_best_by_one_sum_for_all(tiny):
+    """Blind only trains for less, so that its own sum is lower, though it reads blind clips worse."""
+    blind = fields.changed(tiny, [("objective.dry_share", 0.0)])
+    both = {"val/blind/effect_nll": 0.5, "val/blind/settings_nll": 0.7, "val/dry_aware/effect_nll": 0.3}
+    found = {
+        3: member(tiny, 1.9, **both, **{"val/dry_aware/settings_nll": 0.4}),
+        4: member(blind, 1.6, **{"val/blind/effect_nll": 0.8, "val/blind/settings_nll": 0.8}),
+        5: member(tiny, None),
+    }
+    names, sums = run_folder.criteria(found)
+    assert names == ("val/blind/effect_nll", "val/blind/settings_nll")
+    assert sums == pytest.approx({3: 1.2, 4: 1.6}) and run_folder.best(found) == 3
+    assert run_folder.best({4: found[4], 5: found[5]}) == 4 and run_folder.best({5: found[5]}) == 5
+    old = {index: one._replace(figures={}) for index, one in found.items()}
+    with pytest.raises(CheckpointError, match=r"no figure to compare them by \(val/blind/effect_nll \+ .* member 3"):
+        run_folder.best(old)
+    alike = {index: member(tiny, value) for index, value in enumerate((2.0, 1.0, None))}
+    assert run_folder.best(alike) == 1  # of older versions too, where all train for the same
+    shorter = fields.changed(tiny, [("spectrogram.hop_length", 128), ("objective.dry_share", 1.0)])
+    with pytest.raises(CheckpointError, match=r"says the same of all 2 members.*name one by its index"):
+        run_folder.best({0: member(blind, 1.0), 1: member(shorter, 1.0)})
+
+
 def test_record_of_a_checkpoint_holds_what_the_heads_read(trained, tiny):
     with contextlib.closing(Checkpoints(trained / "checkpoints", keep=2)) as checkpoints:
         record = checkpoints.record(tiny.train.steps)
