@@ -21,5 +21,5 @@ def describe(made: Dataset) -> list[str]:
         counts = zip(REASONS, split.recipe.redraws.sum(axis=0), strict=True)
         redraws = ", ".join(f"{count} {reason}" for reason, count in counts if count) or "none"
         lines.append(f"  {name:<10} {split.clips} clips {source}; draws repeated: {redraws}")
-    lines.append(f"  {len(made.skipped)} files left out")
-    return lines + [f"    {file}: {reason}" for file, reason in made.skipped]
+    lines.append(f"  {made.counts()}")
+    return lines + [f"    {file}: {said}" for file, said in (*made.remarks, *made.skipped)]

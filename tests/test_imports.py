@@ -16,7 +16,8 @@ import pytest
 ORDER = """
     jaxvae: atomic_file backbones block fields sweep config config_file devices spectrogram
     jaxvae.effects: __init__ file_digest lv2 pedalboard mda vst3
-    jaxvae.data: audio augmentation recordings clips storage cluster shards manifest dataset order input_pipeline
+    jaxvae.data: mp3 audio_file audio audio_folder augmentation fingerprint decoding recordings clips storage cluster
+    jaxvae.data: shards manifest dataset order input_pipeline
     jaxvae.models: layers
     jaxvae.models.backbones: grant2023 convolution patch filterbank
     jaxvae.models: effect_encoder heads vae

@@ -28,7 +28,7 @@ def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, f
     trained = {digests[name] for made in data.recordings if made.split != "test" for name in made.files}
     shared = [
         file.name
-        for file in recordings.find((), folders)
+        for file in recordings.find((), folders).files
         if file.name.startswith("test_audio/") and file.digest in trained
     ]
     if shared:

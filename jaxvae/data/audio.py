@@ -1,57 +1,14 @@
-"""Audio files to mono waveforms, and the level and shape of a clip.
+"""The level and shape of a clip.
 
 Conventions
     Audio is float32 in [-1, 1] (full scale), mono, its last axis is time. Levels in dBFS are levels of the peak,
     relative to full scale. Functions return copies.
 """
 
-from pathlib import Path
-
 import numpy as np
-import soundfile
-import soxr
 from jaxtyping import Float, Float32, Int16
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
-
-
-class AudioError(ValueError):
-    """A recording, or a folder of recordings, that cannot be used; the message says why."""
-
-
-def read(path: str | Path, sample_rate: int) -> Float32[np.ndarray, "sample"]:
-    """Mono waveform of an audio file at `sample_rate` (Hz): the mean of its channels, resampled.
-
-    Reads what libsndfile reads: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF; any rate, any number of channels.
-    AudioError when the file is no audio, is damaged or empty, or holds NaN or infinity. A WAV or Ogg file that was cut
-    off is read as far as it goes: libsndfile takes its length from what is there.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"no file at {path}")
-    try:
-        channels, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path} cannot be read as audio ({error})") from error
-    if len(channels) == 0:
-        raise AudioError(f"{path} holds no samples")
-    mono = channels.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise AudioError(f"{path} holds NaN or infinite samples")
-    audio = soxr.resample(mono, file_rate, sample_rate) if file_rate != sample_rate else mono
-    if len(audio) == 0:
-        raise AudioError(f"{path} holds {len(mono)} samples at {file_rate} Hz, none at {sample_rate} Hz")
-    return audio
-
-
-def find(folder: str | Path) -> list[Path]:
-    """Audio files below a folder, by extension, sorted by their path; hidden files and folders are left out."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise AudioError(f"no folder at {folder}")
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-    visible = ((path.relative_to(folder), path) for path in paths)
-    return [path for relative, path in sorted(visible) if not any(part.startswith(".") for part in relative.parts)]
+from jaxvae.data.audio_file import AudioError
 
 
 def gain(level_db: float) -> float:

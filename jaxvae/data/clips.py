@@ -28,16 +28,16 @@ from jaxvae import block, effects
 from jaxvae.config import Experiment
 from jaxvae.data import audio, augmentation
 from jaxvae.data.augmentation import Augmentation
-from jaxvae.data.recordings import SPLITS, Recording
+from jaxvae.data.recordings import CROP_SILENT_DBFS, SPLITS, Recording
 from jaxvae.effects import Effect
 
 WET_PEAK_DBFS = -1.0
-CROP_SILENT_DBFS = -40.0
 WET_SILENT_DBFS = -80.0
 EXPLODING_DBFS = 40.0
 REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
 
-_ATTEMPTS = 20  # at a crop, and at a clip's render
+_ATTEMPTS = 20  # at a clip's render
+_CROPS = 200  # of a content: of recordings that are silent for nine tenths, one in a billion has no more
 
 
 class RenderError(ValueError):
@@ -161,7 +161,7 @@ def render(
     """Wet clips `clips` (whole blocks) of a split, from its recordings in the prepared audio, and their recipe.
 
     Raises:
-        AudioError: 20 crops in a row are silent.
+        AudioError: 200 crops in a row are silent.
         RenderError: 20 renders of a clip in a row cannot be used.
     """
     blocks = range(block.block_of(clips.start), block.block_of(clips.stop))
@@ -248,7 +248,7 @@ def _draw_crop(
     vary: bool,
 ) -> tuple[int, int, Augmentation, int]:
     """A crop: recording, if possible not `taken`, first sample, how it is played; and the silent ones drawn before."""
-    for silent in range(_ATTEMPTS):
+    for silent in range(_CROPS):
         index = members.draw(generator, taken)
         recording = members.recordings[index]
         samples, length = experiment.audio.clip_samples, recording.length
@@ -257,6 +257,6 @@ def _draw_crop(
         if audio.peak_dbfs(_faded_crop(prepared, start, played, experiment)) >= CROP_SILENT_DBFS:
             return index, start, played, silent
     raise audio.AudioError(
-        f"{_ATTEMPTS} crops in a row are silent (peak below {CROP_SILENT_DBFS:.0f} dBFS), the last of "
+        f"{_CROPS} crops in a row are silent (peak below {CROP_SILENT_DBFS:.0f} dBFS), the last of "
         f"{', '.join(recording.files)}; leave out recordings that are mostly silence"
     )

@@ -23,7 +23,7 @@ from jaxvae.config import Experiment
 from jaxvae.data import audio, clips, manifest, recordings, shards
 from jaxvae.data.clips import Recipe
 from jaxvae.data.cluster import spread
-from jaxvae.data.recordings import SPLITS, File, Recording, Skipped
+from jaxvae.data.recordings import SPLITS, Found, Recording, Remark, Skipped
 from jaxvae.data.shards import Shard
 from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect
@@ -100,9 +100,17 @@ class Dataset:
     effects: tuple[Effect, ...]
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...]
+    remarks: tuple[Remark, ...]
     differences: tuple[str, ...]
     """Lines that say what of it this program would make otherwise."""
     experiment: Experiment
+
+    def counts(self) -> str:
+        """A line that says what became of the files of its recordings."""
+        used = sum(len(recording.files) for recording in self.recordings)
+        remarks = f", {len({remark.file for remark in self.remarks})} of them cut or altered" if self.remarks else ""
+        listed = f" (listed in {self.folder}/{manifest.FILE})" if self.remarks or self.skipped else ""
+        return f"{used + len(self.skipped)} audio files: {used} used{remarks}, {len(self.skipped)} left out{listed}"
 
     def require_same(self) -> None:
         """ValueError when this program would continue it otherwise than it was begun; OSError without a plug-in."""
@@ -237,18 +245,18 @@ def identify(experiment: Experiment, progress: bool = True) -> str:
     return manifest.identify(_describe(experiment, progress)[1])
 
 
-def _describe(experiment: Experiment, progress: bool) -> tuple[list[File], dict[str, Any]]:
-    """The files of the recordings, and everything that clips depend on."""
+def _describe(experiment: Experiment, progress: bool) -> tuple[Found, dict[str, Any]]:
+    """What lies in the folders of recordings, and everything that clips depend on."""
     data = experiment.data
     kinds = tuple(effects.get(name) for name in data.effects)
-    files = recordings.find(data.audio, data.test_audio, progress)
-    return files, manifest.describe(experiment, kinds, [(file.name, file.digest) for file in files])
+    found = recordings.find(data.audio, data.test_audio, progress)
+    return found, manifest.describe(experiment, kinds, [(file.name, file.digest) for file in found.files])
 
 
-def _prepare(experiment: Experiment, progress: bool, recorded: str | None) -> Dataset:
+def _prepare(experiment: Experiment, progress: bool, recorded: str | None = None) -> Dataset:
     """The data set with its recordings, but perhaps without its shards."""
     data = experiment.data
-    files, described = _describe(experiment, progress)
+    found, described = _describe(experiment, progress)
     if recorded not in (None, manifest.identify(described)):
         folder = Folder(data.directory).subfolder(recorded)
         if folder.size(manifest.FILE) and manifest.read(folder).described["files"] == described["files"]:
@@ -269,14 +277,14 @@ def _prepare(experiment: Experiment, progress: bool, recorded: str | None) -> Da
         shares = (data.validation_share, data.test_share)
         rate, clip_samples = experiment.audio.sample_rate, experiment.audio.clip_samples
         with folder.write(recordings.PREPARED) as file:
-            prepared = recordings.prepare(files, file, rate, clip_samples, shares, data.seed, progress)
+            prepared = recordings.prepare(found, file, rate, clip_samples, shares, data.seed, progress)
         text = manifest.as_json(described, prepared)
         with folder.write(manifest.FILE, len(text)) as file:
             file.write(text)
         if prepared.skipped:
             shown = "".join(f"\n  {file}: {reason}" for file, reason in prepared.skipped[:5])
             warnings.warn(
-                f"{len(prepared.skipped)} of {len(files)} files are left out "
+                f"{len(prepared.skipped)} of {len(found.files) + len(found.skipped)} files are left out "
                 f"(all are listed in {folder}/{manifest.FILE}):{shown}",
                 stacklevel=3,
             )
@@ -311,7 +319,14 @@ def load(experiment: Experiment, folder: Folder) -> Dataset:
             f"{folder} is read as it was made; what is rendered now differs in {'; '.join(of_program)}", stacklevel=2
         )
     return Dataset(
-        found.identity, folder, found.effects, found.recordings, found.skipped, tuple(of_program), experiment
+        found.identity,
+        folder,
+        found.effects,
+        found.recordings,
+        found.skipped,
+        found.remarks,
+        tuple(of_program),
+        experiment,
     )
 
 

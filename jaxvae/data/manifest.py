@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from jaxvae import effects
 from jaxvae.config import Experiment
 from jaxvae.data import recordings
-from jaxvae.data.recordings import Prepared, Recording, Skipped
+from jaxvae.data.recordings import Prepared, Recording, Remark, Skipped
 from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect, Parameter
 
 FILE = "manifest.json"
-FORMAT = 6  # of the files; a change of what is in them, or of how clips are drawn, raises it
+FORMAT = 7  # of the files; a change of what is in them, or of how clips are drawn, raises it
 _IDENTIFYING = ("format", "audio", "data", "effects", "files", "split")  # of older sets, those that they have
 _ELSEWHERE = ("audio", "test_audio", "directory")  # fields of Data that say where files lie, not what they are
 
@@ -33,6 +33,7 @@ class Manifest(NamedTuple):
     """Everything that clips depend on."""
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...]
+    remarks: tuple[Remark, ...]
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -98,7 +99,9 @@ def read(folder: Folder) -> Manifest:
     except (ValueError, KeyError) as error:
         raise ValueError(f"{folder}/{FILE} is damaged ({error}); delete {folder} to render it anew") from error
     made = tuple(Recording(tuple(names), *rest) for names, *rest in found["recordings"])
-    return Manifest(found["identity"], described, made, tuple(Skipped(*item) for item in found["skipped"]))
+    skipped = tuple(Skipped(*item) for item in found["skipped"])
+    remarks = tuple(Remark(*item) for item in found.get("remarks", ()))  # older sets have none
+    return Manifest(found["identity"], described, made, skipped, remarks)
 
 
 def without_renderers(described: dict[str, Any]) -> dict[str, Any]:

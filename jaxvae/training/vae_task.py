@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
+from tqdm import tqdm
 
 from jaxvae import block, config, devices, spectrogram
 from jaxvae.config import Experiment
@@ -89,6 +90,8 @@ class VAETask(Task):
                 f"the run was trained on data set {record['dataset']}, but the recordings or effects now make "
                 f"{data.identity}; use another --workdir, or restore the recordings"
             )
+        if jax.process_index() == 0:
+            tqdm.write(data.counts())
         train, validation = data.split("train"), data.split("validation")
         if record is None:
             statistics = _statistics(train, experiment)

@@ -9,7 +9,7 @@ import soundfile
 from scipy import signal
 
 import jaxvae
-from jaxvae.data import audio
+from jaxvae.data import audio, audio_file, audio_folder
 from jaxvae.data.audio import AudioError
 
 BUNDLED = Path(jaxvae.__file__).parent / "bundled_audio"
@@ -41,7 +41,7 @@ def loudest_hz(samples: np.ndarray, rate: int) -> float:
 def test_every_format_gives_the_same_tone(tmp_path, name, subtype, rate):
     container = "OGG" if subtype == "OPUS" else None
     soundfile.write(tmp_path / name, tone(rate, channels=2), rate, subtype, format=container)
-    samples = audio.read(audio.find(tmp_path)[0], RATE)
+    samples = audio_file.read(tmp_path / audio_folder.find(tmp_path).files[0], RATE)
     assert samples.dtype == np.float32
     assert abs(len(samples) - RATE // 2) <= (0 if subtype not in ("OPUS", "MPEG_LAYER_III") else 0.05 * RATE)
     assert loudest_hz(samples, RATE) == pytest.approx(440, abs=4)
@@ -52,7 +52,7 @@ def test_every_format_gives_the_same_tone(tmp_path, name, subtype, rate):
 @pytest.mark.parametrize("channels", [1, 2, 8])
 def test_rate_and_channels_do_not_change_the_sound(tmp_path, rate, channels):
     soundfile.write(tmp_path / "a.wav", tone(rate, channels=channels), rate, "FLOAT")
-    samples = audio.read(tmp_path / "a.wav", RATE)
+    samples = audio_file.read(tmp_path / "a.wav", RATE)
     expected = tone(RATE)[:, 0]
     assert len(samples) == len(expected)
     middle = slice(1_000, -1_000)  # away from the ends, where the resampling filter meets nothing
@@ -62,12 +62,12 @@ def test_rate_and_channels_do_not_change_the_sound(tmp_path, rate, channels):
 def test_channels_are_averaged(tmp_path):
     left, right = tone(RATE)[:, 0], 0.5 * tone(RATE, hz=1_000)[:, 0]
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), RATE, "FLOAT")
-    np.testing.assert_allclose(audio.read(tmp_path / "a.wav", RATE), (left + right) / 2, atol=1e-6)
+    np.testing.assert_allclose(audio_file.read(tmp_path / "a.wav", RATE), (left + right) / 2, atol=1e-6)
 
 
 def test_what_lies_above_the_new_nyquist_frequency_does_not_fold_back(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(96_000, hz=20_000), 96_000, "FLOAT")
-    assert np.abs(audio.read(tmp_path / "a.wav", RATE)[500:-500]).max() < 0.5 * audio.gain(-90.0)
+    assert np.abs(audio_file.read(tmp_path / "a.wav", RATE)[500:-500]).max() < 0.5 * audio.gain(-90.0)
 
 
 def write_text(path: Path) -> None:
@@ -120,7 +120,7 @@ def write_infinity(path: Path) -> None:
 def test_an_unusable_file_is_refused_with_its_name_and_the_reason(tmp_path, name, write, reason):
     write(tmp_path / name)
     with pytest.raises(AudioError, match=reason) as error:
-        audio.read(tmp_path / name, RATE)
+        audio_file.read(tmp_path / name, RATE)
     assert name in str(error.value)
 
 
@@ -131,20 +131,20 @@ def test_an_mp3_without_a_length_header_is_read_whole(tmp_path):
     assert b"Xing" in encoded[:100]
     second_frame = encoded.index(encoded[:2], 4)  # the length is in the first frame; leave that out
     (tmp_path / "a.mp3").write_bytes(encoded[second_frame:])
-    assert len(audio.read(tmp_path / "a.mp3", RATE)) == pytest.approx(2 * RATE, rel=0.1)
+    assert len(audio_file.read(tmp_path / "a.mp3", RATE)) == pytest.approx(2 * RATE, rel=0.1)
 
 
 def test_find_is_recursive_sorted_and_leaves_out_what_is_no_audio(tmp_path):
     for name in ("b/z.wav", "b/a.FLAC", "a.mp3", "c/d/e.opus", "notes.txt", ".hidden/x.wav", "b/._a.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in audio.find(tmp_path)]
+    found = [path.as_posix() for path in audio_folder.find(tmp_path).files]
     assert found == ["a.mp3", "b/a.FLAC", "b/z.wav", "c/d/e.opus"]
 
 
 def test_find_refuses_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(AudioError, match="no folder at"):
-        audio.find(tmp_path / "nowhere")
+        audio_folder.find(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("level", [0.0, -1.0, -12.0, -60.0])
@@ -200,4 +200,4 @@ def test_every_bundled_recording_is_declared_readable_and_nothing_else_is_there(
     assert all(row["author"] and row["source"].startswith("http") for row in declared.values())
     assert sum(path.stat().st_size for path in BUNDLED.rglob("*")) < 2.3e6
     for name in declared:
-        assert -20 < audio.peak_dbfs(audio.read(BUNDLED / name, RATE)) < 2  # dBFS; Vorbis overshoots a little
+        assert -20 < audio.peak_dbfs(audio_file.read(BUNDLED / name, RATE)) < 2  # dBFS; Vorbis overshoots a little

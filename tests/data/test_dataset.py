@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy import signal
 
 from jaxvae import config, effects, fields
 from jaxvae.data import audio, clips, dataset, shards
@@ -428,15 +429,50 @@ def test_silent_crops_are_drawn_again_and_counted(tmp_path):
     assert loud.min() > 10 ** (-40 / 20) * 32_768
 
 
-def test_a_recording_of_almost_only_silence_is_named(tmp_path):
-    folder = tmp_path / "a"
-    folder.mkdir()
-    for index in range(3):
-        click = np.zeros(2_000 * CLIP)
-        click[index] = 0.5
-        soundfile.write(folder / f"{index}.wav", click, RATE)
-    with pytest.raises(AudioError, match=r"20 crops in a row are silent.*audio/0/\d.wav"):
-        render(tmp_path, folder)
+def test_what_cannot_be_used_is_left_out_by_name_and_ends_nothing(tmp_path, folder):
+    click = 1e-4 * noise(2_000 * CLIP, 60)
+    click[1_000] = 1
+    soundfile.write(folder / "click.wav", click, RATE, "FLOAT")
+    (folder / "pipe.wav").symlink_to("nowhere")
+    os.mkfifo(folder / "fifo.wav")
+    soundfile.write(os.fsencode(folder) + b"/\xff.wav", noise(3 * CLIP, 61), RATE)
+    (folder / "phone.m4a").write_bytes(b"audio of a phone")
+    soundfile.write(folder / "rate.wav", noise(3 * CLIP, 62), 1)
+    soundfile.write(folder / "cut.wav", noise(4 * CLIP, 63), RATE, "PCM_16")
+    os.truncate(folder / "cut.wav", 44 + 2 * 3 * CLIP)
+    with pytest.warns(UserWarning, match="5 of 15 files are left out"):
+        made = render(tmp_path, folder)
+    reasons = dict(made.skipped)
+    assert "mostly silence: 0.0% of its clips" in reasons.pop("audio/0/click.wav")
+    assert "no file at" in reasons.pop("audio/0/pipe.wav")
+    assert "no file at" in reasons.pop("audio/0/fifo.wav")
+    assert "m4a files are not read" in reasons.pop("audio/0/phone.m4a")
+    assert "claims 1 Hz" in reasons.pop("audio/0/rate.wav")
+    assert not reasons
+    ((cut, how),) = made.remarks
+    assert (cut, how) == ("audio/0/cut.wav", "cut: 0.77 s of the 1.02 s that its header says are there")
+    used = splits_of(made)
+    assert used.keys() >= {"audio/0/\\xff.wav", "audio/0/cut.wav"}
+    assert made.counts().startswith("15 audio files: 10 used, 1 of them cut or altered, 5 left out")
+    on_disk = {name.decode(errors="backslashreplace") for name in os.listdir(os.fsencode(folder))}
+    assert {f"audio/0/{name}" for name in on_disk} == used.keys() | dict(made.skipped).keys()
+
+
+def test_one_recording_in_several_files_is_used_once(tmp_path, folder):
+    sound = np.concatenate([[0], signal.lfilter([1], [1, -0.9], noise(4 * RATE, 80))]) / 3
+    soundfile.write(folder / "original.wav", sound, RATE, "PCM_16")
+    soundfile.write(folder / "other_format.flac", soundfile.read(folder / "original.wav", dtype="int16")[0], RATE)
+    with soundfile.SoundFile(folder / "other_title.wav", "w", RATE, 1, "PCM_16") as file:
+        file.title = "another title"
+        file.write(soundfile.read(folder / "original.wav", dtype="int16")[0])
+    soundfile.write(folder / "quieter.mp3", 0.5 * sound, RATE, bitrate_mode="CONSTANT", compression_level=0.0)
+    with pytest.warns(UserWarning, match="3 of 12 files are left out"):
+        made = render(tmp_path, folder)
+    assert dict(made.skipped) == {
+        "audio/0/other_format.flac": "holds the same audio as audio/0/original.wav",
+        "audio/0/other_title.wav": "holds the same audio as audio/0/original.wav",
+        "audio/0/quieter.mp3": "a copy of audio/0/original.wav, by its fingerprint",
+    }
 
 
 # Identity, shards, interruption

@@ -1,0 +1,138 @@
+"""Audio files, read block by block into one channel at one rate, so that neither length nor header takes memory.
+
+Conventions
+    A file is mono by the mean of its channels, or, where these cancel, by the loudest of them.
+    Whatever goes wrong while a file is read is an AudioError that names the file and the reason.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float32
+
+from jaxvae.data import mp3
+
+EXTENSIONS = (
+    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc"),
+    *(".w64", ".rf64", ".caf", ".au", ".snd"),
+)
+UNREADABLE = (
+    *(".m4a", ".m4b", ".mp4", ".aac", ".alac", ".wma", ".ape", ".wv", ".mka", ".webm", ".dsf", ".dff", ".ac3"),
+    *(".mp2", ".mpc", ".tta", ".ra", ".amr"),
+)
+"""Of audio that libsndfile does not read."""
+LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
+"""A header that claims another rate is taken for damaged."""
+_BLOCK_SAMPLES = 2**18  # of all channels together: 1 MB
+_CANCEL = 0.01  # power of the mean over that of the channels: 20 dB lost, where unlike channels lose 3
+_CUT_SHARE = 0.99  # encoders round lengths up to whole frames
+
+
+class AudioError(ValueError):
+    """A recording, or a folder of recordings, that cannot be used; the message says why."""
+
+
+class _Forward(soundfile.SoundFile):
+    """Read from the beginning to the end whatever length the header claims, or claims not to know."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class Reading:
+    """One reading of a file: mono blocks at a rate in Hz, and what is known after the last of them."""
+
+    def __init__(self, path: Path, sample_rate: int, channel: int | None = None) -> None:
+        self.path, self.sample_rate, self._channel = path, sample_rate, channel
+        self.cut: str | None = None
+        """How much is missing of what the header says."""
+        self.loudest: int | None = None
+        """The loudest channel, where the channels cancel."""
+
+    def __iter__(self) -> Iterator[Float32[np.ndarray, "sample"]]:
+        """Blocks, none of them empty. AudioError when the file cannot be used."""
+        try:
+            yield from self._blocks()
+        except AudioError:
+            raise
+        except Exception as error:  # of a damaged file, the libraries raise whatever they stumble over
+            raise AudioError(f"{self.path} cannot be read as audio ({error or type(error).__name__})") from error
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        if not self.path.is_file():
+            raise AudioError(f"no file at {self.path}")
+        source = mp3.with_length(self.path) if self.path.suffix.lower() == ".mp3" else None
+        with _Forward(source or os.fsencode(self.path)) as file:
+            if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
+                raise AudioError(
+                    f"{self.path} claims {file.samplerate} Hz; rates of {LOWEST_HZ} to {HIGHEST_HZ} Hz are read"
+                )
+            count = written = 0
+            powers, mean_power = np.zeros(file.channels), 0.0
+            resampler = soxr.ResampleStream(file.samplerate, self.sample_rate, 1, dtype="float32")
+            while len(block := file.read(max(1, _BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)):
+                mono = block.mean(axis=1) if self._channel is None else block[:, self._channel].copy()
+                if not np.isfinite(mono).all():
+                    raise AudioError(f"{self.path} holds NaN or infinite samples")
+                count += len(block)
+                powers += np.square(block, dtype=np.float64).sum(axis=0)
+                mean_power += float(np.square(mono, dtype=np.float64).sum())
+                resampled = mono if file.samplerate == self.sample_rate else resampler.resample_chunk(mono)
+                written += len(resampled)
+                if len(resampled):
+                    yield resampled
+            if count == 0:
+                raise AudioError(f"{self.path} holds no samples")
+            if file.samplerate != self.sample_rate:
+                rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
+                written += len(rest)
+                if len(rest):
+                    yield rest
+            if written == 0:
+                raise AudioError(
+                    f"{self.path} holds {count} samples at {file.samplerate} Hz, none at {self.sample_rate} Hz"
+                )
+            self._conclude(count, file.samplerate, file.frames, powers, mean_power)
+
+    def _conclude(self, count: int, rate: int, frames: int, powers: np.ndarray, mean_power: float) -> None:
+        claimed = _riff_frames(self.path) or (frames if frames < 2**62 else 0)
+        if count < _CUT_SHARE * claimed:
+            self.cut = f"cut: {count / rate:.2f} s of the {claimed / rate:.2f} s that its header says are there"
+        if mean_power < _CANCEL * powers.mean() and self._channel is None:
+            self.loudest = int(powers.argmax())
+
+
+def read(path: str | Path, sample_rate: int) -> Float32[np.ndarray, "sample"]:
+    """Mono waveform of an audio file at `sample_rate` (Hz), resampled.
+
+    Reads what libsndfile reads: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF; any rate, any number of channels.
+    AudioError when the file is no audio, is damaged or empty, or holds NaN or infinity. A WAV or Ogg file that was cut
+    off is read as far as it goes.
+    """
+    reading = Reading(Path(path), sample_rate)
+    blocks = list(reading)
+    if reading.loudest is not None:
+        blocks = list(Reading(Path(path), sample_rate, reading.loudest))
+    return np.concatenate(blocks)
+
+
+def _riff_frames(path: Path) -> int:
+    """Samples of a channel that the header of a WAV file claims, of which libsndfile tells those that are there; 0
+    where it claims nothing, or is of another kind."""
+    with open(path, "rb") as file:
+        if file.read(12)[::8] != b"RW":  # RIFF....WAVE
+            return 0
+        block = 0
+        while len(header := file.read(8)) == 8:
+            name, size = header[:4], int.from_bytes(header[4:], "little")
+            if name == b"fmt ":
+                block = int.from_bytes(file.read(size)[12:14], "little")
+                continue
+            if name == b"data":
+                return size // block if block and size < 2**32 - 2**16 else 0  # the rest means unknown
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return 0
