@@ -47,16 +47,23 @@ class Decoded(NamedTuple):
                 yield np.frombuffer(block, np.float32)
 
 
-def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """Results in order, only as many ahead of what was taken as threads work."""
+def in_threads(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], discard: Callable[[_Result], None] | None = None
+) -> Iterator[_Result]:
+    """Results in order, only as many ahead of what was taken as threads work; `discard` gets those never taken."""
+    ahead: collections.deque = collections.deque()
     with ThreadPoolExecutor(cores()) as pool:
-        ahead: collections.deque = collections.deque()
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > ahead_at_most() - 1:
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > ahead_at_most() - 1:
+                    yield ahead.popleft().result()
+            while ahead:
                 yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                if not future.cancel() and future.exception() is None and discard is not None:
+                    discard(future.result())
 
 
 def ahead_at_most() -> int:

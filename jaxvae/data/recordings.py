@@ -253,14 +253,17 @@ def _decode(
         except AudioError as error:
             return error
 
+    def discard(result: Decoded | AudioError) -> None:
+        if isinstance(result, Decoded):
+            result.samples.close()
+
     first: dict[str, str] = {}
     for file in files:
         if file.digest and first.setdefault(file.digest, file.name) != file.name:
             skipped.append(Skipped(file.name, f"the same as {first[file.digest]}"))
     chosen = [file for file in files if first.get(file.digest, file.name) == file.name]
-    results = tqdm(
-        decoding.in_threads(decode, chosen), "read recordings", len(chosen), disable=not progress, unit="file"
-    )
+    results = decoding.in_threads(decode, chosen, discard)
+    results = tqdm(results, "read recordings", len(chosen), disable=not progress, unit="file")
     for file, result in zip(chosen, results, strict=True):
         if isinstance(result, AudioError):
             skipped.append(Skipped(file.name, str(result).replace(str(file.path), "the file")))
