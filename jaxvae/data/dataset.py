@@ -143,7 +143,7 @@ class Dataset:
             self.effects,
             clips.concatenate(recipes),
             recordings.sources(self.recordings, self.experiment.data.audio, self.experiment.data.test_audio),
-            _shard=functools.cache(lambda number: shards.read_audio(own[number], self.folder)),
+            _shard=shards.reader(own, self.folder),
             _prepared=recordings.load(self.folder.path(recordings.PREPARED)),
             _experiment=self.experiment,
         )

@@ -5,6 +5,7 @@ Conventions
     is made of (`jaxvae.data.clips.Recipe`). It depends on nothing but the config and its number.
 """
 
+import functools
 import io
 import zipfile
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect
 
 _SHARD_CLIPS = 256  # whole blocks, as in the chunks
+_OPEN_SHARDS = 128  # of a split
 _CHUNK_CLIPS = 64  # rendered at once: 100 MB with the default clip
 
 
@@ -100,9 +102,14 @@ def render(
     return len(shard.clips)
 
 
-def read_audio(shard: Shard, folder: Folder) -> Int16[np.ndarray, "clip sample"]:
-    """The clips of a rendered shard, memory-mapped."""
-    return np.load(folder.path(shard.audio), mmap_mode="r")
+def reader(own: Sequence[Shard], folder: Folder) -> Callable[[int], Int16[np.ndarray, "clip sample"]]:
+    """Gives the clips of a rendered shard by its place in `own`, memory-mapped; of many, few are open at once."""
+
+    @functools.lru_cache(maxsize=_OPEN_SHARDS)  # each takes a descriptor, of which a process has 1,024 as a rule
+    def read(number: int) -> np.ndarray:
+        return np.load(folder.path(own[number].audio), mmap_mode="r")
+
+    return read
 
 
 def read_recipe(shard: Shard, folder: Folder) -> Recipe:
@@ -115,6 +122,7 @@ def read_recipe(shard: Shard, folder: Folder) -> Recipe:
         raise ValueError(f"{path} is damaged ({error}); delete it to render it anew") from error
 
 
+@functools.cache
 def _header(clips: int, clip_samples: int) -> bytes:
     buffer = io.BytesIO()
     header = {"descr": "<i2", "fortran_order": False, "shape": (clips, clip_samples)}

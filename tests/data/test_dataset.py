@@ -20,6 +20,7 @@ from jaxvae.data import audio, clips, dataset, shards
 from jaxvae.data.audio import AudioError
 from jaxvae.data.clips import REASONS, RenderError
 from jaxvae.data.recordings import SPLITS
+from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect, Parameter
 
 RATE, CLIP = 8_000, 2_048
@@ -540,6 +541,21 @@ def test_a_damaged_shard_is_rendered_again_the_same(tmp_path, folder, small_shar
     with pytest.raises(FileNotFoundError, match="1 of the 3 train shards"):
         made.split("train")
     assert files_of(render(tmp_path, folder)) == before
+
+
+def test_many_shards_take_few_descriptors(tmp_path):
+    own = [shards.Shard("train", number, range(4 * number, 4 * number + 4)) for number in range(400)]
+    for shard in own:
+        np.save(tmp_path / shard.audio, np.full((4, 8), shard.number, np.int16))
+    read = shards.reader(own, Folder(str(tmp_path)))
+    opened = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 200, hard))
+    try:
+        for number in [*range(400), *range(0, 400, 7), 399]:
+            assert (read(number) == number).all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_cut_off_record_is_named(tmp_path, folder):
