@@ -10,6 +10,10 @@ wet = jaxvae.effects.get("pedalboard/Delay").render(dry, {"feedback": 0.3}, samp
 import importlib
 from typing import Any
 
+from jaxvae import numba_cache
+
+numba_cache.ensure()  # before anything imports numba
+
 __all__ = ["effects", "load"]
 
 

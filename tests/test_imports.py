@@ -14,7 +14,7 @@ import pytest
 # The one list to edit. A module may import what stands before it; `__init__` is the package's own file. A package whose
 # `__init__` holds no code needs no place, and neither do configs and commands, which nothing imports.
 ORDER = """
-    jaxvae: atomic_file backbones block fields sweep config config_file devices spectrogram
+    jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram
     jaxvae.effects: __init__ file_digest lv2 pedalboard mda vst3
     jaxvae.data: mp3 audio_file audio audio_folder augmentation fingerprint decoding recordings clips storage cluster
     jaxvae.data: shards manifest dataset order input_pipeline
@@ -25,6 +25,7 @@ ORDER = """
     jaxvae.training: run_folder vae_steps vae_task run loop
     jaxvae: inference command_line __init__
     launch: hosts contents
+    analysis: __init__
     analysis.metrics: confidence audibility calibration paths probes layout reconstruction retrieval
     analysis.models: statistics baselines representations members replicates
     analysis.renders: plan sizes degradation chunks embedding material
@@ -187,6 +188,7 @@ def test_imports_of_what_stands_before_are_let_pass():
     assert violations(sources) == []
 
 
-def test_importing_the_package_loads_nothing_else_of_it():
+def test_importing_the_package_loads_nothing_of_it_but_what_has_to_come_first():
+    known = "['jaxvae.numba_cache']\n"
     code = "import sys, jaxvae; print([name for name in sys.modules if name.startswith('jaxvae.')])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == known
