@@ -4,37 +4,35 @@ import os
 import subprocess
 import sys
 
-# Root may write everywhere, so that the refusal is made here: of all folders but those below the temporary one.
+# As librosa does. Root may write everywhere, so that the refusal is made here.
+CACHED = "import numba\n@numba.njit(cache=True)\ndef function(x):\n    return x\n"
 CHILD = """
 import os, sys, tempfile
-allowed = os.path.realpath(tempfile.gettempdir())
 def refusing(function):
     def call(*arguments, **options):
-        folder = options.get("dir")
-        if folder is not None and not os.path.realpath(folder).startswith(allowed):
-            raise PermissionError(13, "Permission denied", str(folder))
+        if sys.argv[1] == "nowhere" and "jaxvae-numba-" not in str(options.get("dir", "jaxvae-numba-")):
+            raise PermissionError(13, "Permission denied", str(options["dir"]))
         return function(*arguments, **options)
     return call
 tempfile.TemporaryFile = refusing(tempfile.TemporaryFile)
-if "jaxvae" in sys.argv:
-    import jaxvae
-if "librosa" in sys.argv:
-    import librosa.util.utils
+for module in sys.argv[2:]:
+    __import__(module)
 print(os.environ.get("NUMBA_CACHE_DIR"))
 """
 
 
-def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def start(path, writable: str, *modules: str, **environment: str) -> subprocess.CompletedProcess:
+    (path / "cached.py").write_text(CACHED)
     inherited = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     variables = inherited | {"HOME": "/dev/null/nobody"} | environment
-    return subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments], env=variables, capture_output=True, text=True, check=False
-    )
+    variables["PYTHONPATH"] = os.pathsep.join([str(path), os.getcwd()])
+    command = [sys.executable, "-c", CHILD, writable, *modules]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
-def test_a_temporary_place_is_taken_where_no_other_can_be_written():
-    assert "no locator available" in start("librosa").stderr  # what it is for
-    done = start("jaxvae", "librosa")
+def test_a_temporary_place_is_taken_where_no_other_can_be_written(tmp_path):
+    assert "no locator available" in start(tmp_path, "nowhere", "cached").stderr  # what it is for
+    done = start(tmp_path, "nowhere", "jaxvae", "cached")
     assert done.returncode == 0, done.stderr
     folder = done.stdout.strip()
     assert "jaxvae-numba-" in folder
@@ -42,5 +40,5 @@ def test_a_temporary_place_is_taken_where_no_other_can_be_written():
 
 
 def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path):
-    assert start("jaxvae", HOME=str(tmp_path), TMPDIR=str(tmp_path.parent)).stdout.strip() == "None"
-    assert start("jaxvae", NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == str(tmp_path)
+    assert start(tmp_path, "anywhere", "jaxvae").stdout.strip() == "None"
+    assert start(tmp_path, "nowhere", "jaxvae", NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == str(tmp_path)
