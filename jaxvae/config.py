@@ -92,6 +92,10 @@ class Data:
     """Folder or fsspec URL (s3://bucket/sets) of rendered data sets, each in a folder named after its identity."""
 
     def __post_init__(self) -> None:
+        for name in ("effects", "audio", "test_audio"):
+            names = getattr(self, name)
+            _require(not isinstance(names, str), f"data.{name} is the text {names!r}; write ({names!r},) with a comma")
+            _require(all(names), f"data.{name} holds an empty name; leave it out, or give the variable a value")
         _require(len(self.effects) > 0, "data.effects is empty; name at least one effect")
         _require(len(set(self.effects)) == len(self.effects), f"data.effects names one twice: {self.effects}")
         unit = block.CLIPS * len(self.effects)

@@ -1,7 +1,10 @@
 """The command line: config, overrides, options, and how it ends; and the render command."""
 
 import dataclasses
+import functools
 import os
+import re
+import resource
 import shlex
 import subprocess
 import sys
@@ -318,6 +321,17 @@ def test_render_says_what_it_wrote(path, tmp_path):
 def test_a_part_that_is_no_fraction_is_refused(part):
     with pytest.raises(ValueError, match="use two numbers"):
         render.Options(part=part)
+
+
+def test_a_full_disk_is_said_once_in_one_line(path, tmp_path):
+    command = [sys.executable, "-m", "launch.render", path, "--data.directory", str(tmp_path)]
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100_000, 100_000))  # as a full disk
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert re.search(r"error: .*cannot write recordings.npy to .*; make room or use another folder", said)
+    assert len(said) < 400
+    assert done.stderr.count("make room") == 1
 
 
 def test_render_ends_with_one_line_for_a_mistake(path, tmp_path):

@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,8 @@ def test_differences_name_each_changed_field_once():
     ("make", "message"),
     [
         (lambda: Data(effects=()), "effects is empty"),
+        (lambda: Data(audio=("a", "")), "data.audio holds an empty name"),
+        (lambda: Data(test_audio=("",)), "data.test_audio holds an empty name"),
         (lambda: Data(effects=("a", "a")), "names one twice"),
         (lambda: Data(train_clips=100), "train_clips is 100; use a multiple of 24, such as 96: blocks of 4 clips, 6"),
         (lambda: Data(test_clips=0), "test_clips is 0; use a multiple of 24, such as 24"),
@@ -109,3 +113,11 @@ def test_every_shipped_config_loads_and_says_how_to_run_it(path):
     experiment = config_file.load(path)
     assert experiment.name == path.stem
     assert f"python -m launch.train configs/{path.name}" in path.read_text()
+
+
+def test_a_text_where_names_are_wanted_is_refused():
+    code = (
+        "from jaxvae.config import Data\nData(audio=('/folder'))"  # in a process without the checks of types of tests
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ValueError: data.audio is the text '/folder'; write ('/folder',) with a comma" in done.stderr

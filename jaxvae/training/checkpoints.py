@@ -7,7 +7,9 @@ several hosts each writes its members' part, and any number of devices and hosts
 member are chunks of their own, so that who loads one reads one.
 """
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,11 @@ class Checkpoints:
             raise self._full(error) from error
 
     def _full(self, error: Exception) -> OSError:
+        # tensorstore says what the system said twice, among a page of its own.
+        known = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES)]
+        reason = next((text for text in known if text in str(error)), str(error))
         return OSError(
-            f"cannot write a checkpoint to {self._manager.directory}: {error}; make room there, and the same command "
+            f"cannot write a checkpoint to {self._manager.directory}: {reason}; make room there, and the same command "
             "continues from the last whole one"
         )
 
