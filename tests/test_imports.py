@@ -15,7 +15,7 @@ import pytest
 # `__init__` holds no code needs no place, and neither do configs and commands, which nothing imports.
 ORDER = """
     jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram
-    jaxvae.effects: __init__ file_digest lv2 pedalboard mda vst3
+    jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3
     jaxvae.data: mp3 audio_file audio audio_folder augmentation fingerprint decoding recordings clips storage cluster
     jaxvae.data: shards manifest dataset order input_pipeline
     jaxvae.models: layers

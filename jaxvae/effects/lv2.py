@@ -19,12 +19,20 @@ from urllib.request import url2pathname
 import numpy as np
 from jaxtyping import Float32
 
+from jaxvae.effects import trial
+
 BLOCK_SIZE = 8_192
 """Samples in one call of a plug-in. Some plug-ins, such as mda Leslie, sound different in blocks of another size."""
 
 _LV2 = "http://lv2plug.in/ns/lv2core#"
 _STANDARD_FOLDERS = ("~/.lv2", "/usr/local/lib/lv2", "/usr/lib/lv2", "/usr/lib64/lv2", "~/Library/Audio/Plug-Ins/LV2")
 
+_TRIAL = """
+import ctypes, sys
+entry = ctypes.CDLL(sys.argv[1]).lv2_descriptor
+entry.argtypes, entry.restype = [ctypes.c_uint32], ctypes.c_void_p
+entry(0)
+"""
 _READING = threading.Lock()  # rdflib does not promise that threads may parse at once
 
 
@@ -137,6 +145,7 @@ def _read(uri: str, bundle: Path) -> Plugin:
 
 @functools.cache
 def _descriptor(plugin: Plugin) -> _Descriptor:
+    trial.require_loads(f"the plug-in {plugin.binary}", _TRIAL, str(plugin.binary))
     entry = ctypes.CDLL(str(plugin.binary)).lv2_descriptor
     entry.argtypes, entry.restype = [ctypes.c_uint32], ctypes.POINTER(_Descriptor)
     index = 0

@@ -2,24 +2,43 @@
 
 Conventions
     Names of parameters are pedalboard's; values are the plug-in's own on [0, 1] (`raw_value`), without a unit.
-    Continuous parameters are swept over all of [0, 1] and switches and choices are held, both with the values of the
-    plug-in as it loads as defaults. Mono audio is fed to two channels, and the mean of the two that come back is
-    returned. Plug-ins are loaded and run on the main thread: few of them can be reset elsewhere.
+    Continuous parameters, and those of more than MOST_CHOICES steps, are swept over all of [0, 1]; switches and choices
+    are held. Defaults are the values of the plug-in as it loads; a line on loading says what is swept and held. Mono
+    audio is fed to two channels, or to one where the plug-in is mono, and the mean of those that come back is returned.
+    A plug-in is loaded in a process of its own first, then here, and run on the main thread: few of them can be reset
+    elsewhere.
 """
 
 import functools
 import importlib.metadata
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from jaxvae.effects import Effect, Parameter, file_digest
+from jaxvae.effects import Effect, Parameter, file_digest, trial
 
 _CONTINUOUS = 2**31 - 1
 """Number of steps that pedalboard reports for a parameter without steps."""
 
+MOST_CHOICES = 10
 _FLUSH_SAMPLES = 512
+_SAMPLE_RATE = 48_000
+_TRIAL = """
+import sys
+import numpy, pedalboard
+path, choice = sys.argv[1:]
+choices = pedalboard.VST3Plugin.get_plugin_names_for_file(path)
+plugin = pedalboard.load_plugin(path, plugin_name=choice or choices[0])
+for channels in (2, 1):
+    try:
+        plugin.process(numpy.zeros((channels, 512), numpy.float32), 48_000)
+        break
+    except ValueError:
+        pass
+"""
 
 
 @functools.cache
@@ -29,16 +48,22 @@ def load(name: str) -> Effect:
     A missing file raises FileNotFoundError; one that holds no such effect raises ValueError.
     """
     plugin = _plugin(name)
-    swept, held = [], []
+    swept, held, words = [], [], []
     for key, parameter in plugin.parameters.items():
         if not parameter.is_automatable:  # a readout
             continue
-        if parameter.num_steps == _CONTINUOUS and not parameter.is_boolean:
-            swept.append(Parameter(key, 0.0, 1.0, "", "linear", float(parameter.default_raw_value)))
+        default, steps = float(parameter.default_raw_value), parameter.num_steps
+        if steps > MOST_CHOICES and not parameter.is_boolean:
+            swept.append(Parameter(key, 0.0, 1.0, "", "linear", default))
         else:
-            held.append((key, float(parameter.default_raw_value)))
+            held.append((key, default))
+            words.append(f"{key} at {default:g} ({'a switch' if steps <= 2 else f'one of {steps} choices'})")
+    holds = f"holds {', '.join(words)}" if words else "holds nothing"
     if not swept:
-        raise ValueError(f"{name} has no continuous parameter, so there is nothing to sweep; use another plug-in")
+        raise ValueError(f"{name} has nothing to sweep: it {holds}; use another plug-in")
+    steps = {key: plugin.parameters[key].num_steps for key in (parameter.name for parameter in swept)}
+    names = ", ".join(key if steps[key] == _CONTINUOUS else f"{key} ({steps[key]} steps)" for key in steps)
+    tqdm.write(f"{name} sweeps {names}; it {holds}", file=sys.stderr)
     return Effect(
         name,
         tuple(swept),
@@ -72,6 +97,7 @@ def _plugin(name: str):
     path, choice = _file(name)
     if not path.exists():
         raise FileNotFoundError(f"no VST3 plug-in at {path}; name it vst3:/path/to/plugin.vst3")
+    trial.require_loads(f"the plug-in {path}", _TRIAL, str(path), choice)
     try:
         choices = pedalboard.VST3Plugin.get_plugin_names_for_file(str(path))
     except ImportError as error:
@@ -86,6 +112,19 @@ def _plugin(name: str):
     return plugin
 
 
+@functools.cache
+def _channels(name: str) -> int:
+    """Two, or one of a plug-in that is mono."""
+    for channels in (2, 1):
+        try:
+            _plugin(name).process(np.zeros((channels, _FLUSH_SAMPLES), np.float32), _SAMPLE_RATE)
+        except ValueError as error:
+            refusal = error
+        else:
+            return channels
+    raise ValueError(f"{name} takes neither stereo nor mono ({refusal}); use another plug-in")
+
+
 def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate: int) -> np.ndarray:
     _require_main_thread(name)
     plugin = _plugin(name)
@@ -93,8 +132,9 @@ def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate
         plugin.parameters[key].raw_value = value
     # New values reach a plug-in with its next block, and it may glide to them from those of the clip before.
     # After a silent block and the reset that `process` begins with, the clip starts from the new values.
-    plugin.process(np.zeros((2, _FLUSH_SAMPLES), np.float32), sample_rate)
-    return plugin.process(np.stack([dry, dry]), sample_rate).mean(axis=0)  # pedalboard removes the latency
+    channels = _channels(name)
+    plugin.process(np.zeros((channels, _FLUSH_SAMPLES), np.float32), sample_rate)
+    return plugin.process(np.stack([dry] * channels), sample_rate).mean(axis=0)  # pedalboard removes the latency
 
 
 def _require_main_thread(name: str) -> None:

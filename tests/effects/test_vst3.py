@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxvae import effects
-from jaxvae.effects import lv2
+from jaxvae.effects import lv2, trial
 
 RATE = 24_000
 DPF = Path("/usr/share/dpf/distrho")
@@ -27,18 +27,30 @@ def delay() -> lv2.Plugin:
     return plugin
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory) -> str:
-    """Name of a VST3 effect, compiled in a few seconds. Its output is 300 samples late."""
+def build(folder: Path, name: str, source: Path, *options: str) -> str:
+    """Name of the VST3 effect that is made of a file, in a few seconds."""
     assert DPF.is_dir() and shutil.which("g++"), f"no DPF in {DPF} or no g++; {NEEDS}"
-    bundle = tmp_path_factory.mktemp("vst3") / "late delay.vst3"
-    binary = bundle / "Contents" / f"{platform.machine()}-linux" / "late delay.so"
+    bundle = folder / f"{name}.vst3"
+    binary = bundle / "Contents" / f"{platform.machine()}-linux" / f"{name}.so"
     binary.parent.mkdir(parents=True)
-    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-DDISTRHO_PLUGIN_TARGET_VST3"]
-    command += [f'-DLV2_BINARY="{delay().binary}"', f"-I{SHIM}", f"-I{DPF}", "-o", str(binary)]
-    command += [str(SHIM / "shim.cpp"), str(DPF / "DistrhoPluginMain.cpp"), "-ldl"]
+    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-DDISTRHO_PLUGIN_TARGET_VST3", *options]
+    command += [f"-I{source.parent}", f"-I{DPF}", "-o", str(binary)]
+    command += [str(source), str(DPF / "DistrhoPluginMain.cpp"), "-ldl"]
     subprocess.run(command, check=True)
     return f"vst3:{bundle}"
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory) -> str:
+    """Name of a VST3 effect whose output is 300 samples late."""
+    binary = f'-DLV2_BINARY="{delay().binary}"'
+    return build(tmp_path_factory.mktemp("vst3"), "late delay", SHIM / "shim.cpp", binary)
+
+
+@pytest.fixture(scope="module")
+def mono(tmp_path_factory) -> str:
+    """Name of a mono VST3 effect of steps and choices."""
+    return build(tmp_path_factory.mktemp("vst3"), "mono", SHIM.with_name("vst3_mono") / "mono.cpp")
 
 
 def clip(samples: int = 20_000, seed: int = 0) -> np.ndarray:
@@ -63,6 +75,32 @@ def test_renders_equal_the_lv2_hosts_bit_for_bit_in_any_order_and_are_not_late(s
         expected = lv2.render(delay(), clip(seed=seed), settings, RATE)
         assert np.array_equal(effect.render(clip(seed=seed), settings, RATE), expected)
     assert np.array_equal(effect.render(clip(), {}, 48_000), lv2.render(delay(), clip(), {}, 48_000))
+
+
+def test_steps_are_swept_choices_held_and_a_line_says_so(mono, capsys):
+    effect = effects.get(mono)
+    assert [(parameter.name, parameter.default) for parameter in effect.parameters] == [("percent", 0.5)]
+    assert effect.held == (("sign", 1.0),)
+    assert f"{mono} sweeps percent (101 steps); it holds sign at 1 (one of 3 choices)\n" in capsys.readouterr().err
+
+
+def test_a_mono_plugin_is_fed_one_channel(mono):
+    effect = effects.get(mono)
+    for percent in (0, 25, 100):
+        wet = effect.render(clip(), {"percent": percent / 100}, RATE)
+        np.testing.assert_allclose(wet, percent / 100 * clip(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [("crash", r"crashes while it is loaded \(SIGABRT\)"), ("hang", "does not load within 4 s")],
+)
+def test_a_plugin_that_takes_its_process_down_is_named(mono, tmp_path, monkeypatch, behaviour, said):
+    monkeypatch.setattr(trial, "LIMIT_S", 4 if behaviour == "hang" else 60)
+    monkeypatch.setenv("JAXVAE_TEST_PLUGIN", behaviour)
+    copy = shutil.copytree(mono.removeprefix("vst3:"), tmp_path / "mono.vst3")
+    with pytest.raises(ValueError, match=rf"{copy} {said}, so it is not used"):
+        effects.get(f"vst3:{copy}")
 
 
 def test_values_keep_more_digits_than_the_step_that_the_plugin_shows(shim):
