@@ -67,7 +67,7 @@ class Recipe(NamedTuple):
         return Augmentation(float(self.speed[clip]), int(self.filter[clip]))
 
 
-class _Members(NamedTuple):
+class Members(NamedTuple):
     """The recordings of a split."""
 
     recordings: Sequence[Recording]
@@ -78,7 +78,7 @@ class _Members(NamedTuple):
     """Where each would end if they lay end to end."""
 
     @classmethod
-    def of(cls, recordings: Sequence[Recording], split: str) -> "_Members":
+    def of(cls, recordings: Sequence[Recording], split: str) -> "Members":
         """Those of the split of that name."""
         indices = [index for index, recording in enumerate(recordings) if recording.split == split]
         lengths = [recordings[index].length for index in indices]
@@ -177,7 +177,7 @@ def render(
         redraws=np.zeros((len(clips), len(REASONS)), np.int32),
     )
     vary = experiment.data.vary and split == "train"
-    members = _Members.of(recordings, split)
+    members = Members.of(recordings, split)
     generators = [np.random.default_rng((experiment.data.seed, SPLITS.index(split), number)) for number in blocks]
     failures = np.zeros(len(clips), np.int32)  # in a row
     pending = list(range(len(blocks)))
@@ -221,7 +221,7 @@ def _draw_block(
     number: int,
     generator: np.random.Generator,
     kinds: Sequence[Effect],
-    members: _Members,
+    members: Members,
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,
     vary: bool,
@@ -241,7 +241,7 @@ def _draw_block(
 
 def _draw_crop(
     generator: np.random.Generator,
-    members: _Members,
+    members: Members,
     taken: int | None,
     prepared: Int16[np.ndarray, "recorded"],
     experiment: Experiment,

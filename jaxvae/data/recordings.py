@@ -2,7 +2,7 @@
 
 Conventions
     The split of a file is drawn by a hash of its content and the seed: no other file that comes, goes or moves changes
-    it, except where a split would be empty (`_split`).
+    it, except where a split would be empty (`draw_splits`).
     A recording is a file of at least a clip, or shorter files of one folder and one split joined in sorted order until
     they make a clip; what is left over joins the last of these, or, alone in its folder and split, is repeated up to
     a clip. So nothing of one recording is in two splits. In the prepared audio, joined recordings come last.
@@ -203,7 +203,7 @@ def prepare(
             used.append(_Used(file, offset, decoded.length, decoded.fingerprint))
             remarks += [Remark(file.name, text) for text in decoded.remarks]
         used = _without_copies(used, skipped)
-        splits = _split([one.file for one in used], held_out, shares, seed, skipped)
+        splits = draw_splits([one.file for one in used], held_out, shares, seed, skipped)
         recordings = [
             Recording((one.file.name,), (one.offset - _HEADER_BYTES) // 2, one.length, splits[one.file.name])
             for one in used
@@ -337,7 +337,7 @@ def _read_short(waiting: BinaryIO, part: _Used, fade_samples: int) -> Float[np.n
     return audio.fade(audio.to_float(samples), min(fade_samples, part.length // 2))
 
 
-def _split(
+def draw_splits(
     files: Sequence[File],
     held_out: bool,
     shares: tuple[float, float],

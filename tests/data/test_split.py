@@ -20,7 +20,7 @@ def made(count: int, first: int = 0) -> list[File]:
 
 def splits(files: list[File], seed: int = 0) -> dict[str, str]:
     """By content."""
-    found = recordings._split(files, False, SHARES, seed)
+    found = recordings.draw_splits(files, False, SHARES, seed)
     return {file.digest: found[file.name] for file in files}
 
 
@@ -60,7 +60,7 @@ def test_other_seeds_are_other_splits():
 def test_shares_of_the_duration_are_met_by_many_recordings():
     files = made(4_000)
     lengths = np.random.default_rng(0).lognormal(3, 1, len(files))
-    found = recordings._split(files, False, (0.2, 0.1), 0)
+    found = recordings.draw_splits(files, False, (0.2, 0.1), 0)
     for split, share in (("train", 0.7), ("validation", 0.2), ("test", 0.1)):
         own = [length for file, length in zip(files, lengths, strict=True) if found[file.name] == split]
         assert sum(own) / lengths.sum() == pytest.approx(share, abs=0.03)
@@ -69,9 +69,9 @@ def test_shares_of_the_duration_are_met_by_many_recordings():
 def test_held_out_files_leave_the_split_of_the_others_between_training_and_validation():
     files = made(100)
     held_out = [file._replace(name=file.name.replace("audio", "test_audio")) for file in made(3, first=500)]
-    found = recordings._split(files + held_out, True, SHARES, 0)
+    found = recordings.draw_splits(files + held_out, True, SHARES, 0)
     assert [found[file.name] for file in held_out] == ["test"] * 3
-    alone = recordings._split(files, False, SHARES, 0)
+    alone = recordings.draw_splits(files, False, SHARES, 0)
     for file in files:
         assert found[file.name] == ("validation" if alone[file.name] == "validation" else "train")
 
@@ -79,13 +79,13 @@ def test_held_out_files_leave_the_split_of_the_others_between_training_and_valid
 def test_many_recordings_are_split_in_time_that_grows_as_they_do():
     files = made(10_000)
     began = time.process_time()
-    recordings._split(files, False, SHARES, 0)
+    recordings.draw_splits(files, False, SHARES, 0)
     assert time.process_time() - began < 3  # 0.05 s but for the checks of types in tests; 4 s by comparing all with all
 
 
 def test_a_crop_costs_no_more_of_a_hundred_thousand_recordings_than_of_a_few():
     many = [Recording((f"{n}",), 10 * n, 10, "train") for n in range(100_000)]
-    members = clips._Members.of(many, "train")
+    members = clips.Members.of(many, "train")
     generator = np.random.default_rng(0)
     began = time.process_time()
     taken = [members.draw(generator, 5) for _ in range(1_000)]
@@ -96,7 +96,7 @@ def test_a_crop_costs_no_more_of_a_hundred_thousand_recordings_than_of_a_few():
 def test_recordings_are_drawn_as_if_the_one_that_is_taken_were_not_there():
     lengths = [5, 1, 7, 3]
     some = [Recording((f"{n}",), 0, length, "train") for n, length in enumerate(lengths)]
-    members = clips._Members.of(some, "train")
+    members = clips.Members.of(some, "train")
     for taken in (None, 0, 1, 2, 3):
         drawn = [members.draw(np.random.default_rng(seed), taken) for seed in range(1_000)]
         expected = np.array([0 if n == taken else length for n, length in enumerate(lengths)])
