@@ -2,21 +2,25 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import soxr
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from jaxvae import config, spectrogram
-from jaxvae.data.audio import set_peak
-from jaxvae.data.clips import WET_PEAK_DBFS
-from jaxvae.models import heads
+from jaxvae import config, effects, spectrogram
+from jaxvae.answer import Answer, Identification, answer
+from jaxvae.data import waveform
+from jaxvae.data.audio import gain, set_peak
+from jaxvae.data.clips import CROP_SILENT_DBFS, WET_PEAK_DBFS, WET_SILENT_DBFS
+from jaxvae.data.waveform import Track
+from jaxvae.models import heads, readout
 from jaxvae.models.heads import Logits
+from jaxvae.models.readout import BLIND, DRY_AWARE, Readout
 from jaxvae.models.vae import VAE, Posterior, narrow
 from jaxvae.spectrogram import Statistics
 from jaxvae.training import run_folder, task, train_state, vae_steps
@@ -28,23 +32,42 @@ _BATCH = 32  # clips encoded at once: large enough for the matrix products, smal
 
 
 class Reading(NamedTuple):
-    """What the heads of a run read from clips."""
+    """What is read from clips: by the readout of the run, or by the trained heads where it has none yet."""
 
+    effects: tuple[str, ...]
+    """Names."""
     effect: Float[np.ndarray, "clip effect"]
-    """Probabilities, in the order of `SpectrogramEncoder.effects`."""
+    """Probabilities of the effects, if there was one: each row sums to 1."""
+    no_effect: Float[np.ndarray, " clip"] | None
+    """Probabilities that nothing was done that can be heard; None without a readout."""
     settings: tuple[Float[np.ndarray, "clip parameter bin"], ...]
-    """Of each effect, were the clip of it: probabilities of equal bins on [0, 1]."""
+    """Of each effect, were the clip of it: probabilities of equal bins on [0, 1]. `effects.get(name).parameters` are
+    the parameters in their order."""
+
+
+class Windows(NamedTuple):
+    """Parts of recordings, each of a clip's length and brought to a clip's level by itself, that are not silent."""
+
+    posterior: Posterior
+    """(window, latent)"""
+    recording: Int[np.ndarray, " window"]
+    """Index of the recording that it is of."""
+    start_s: Float[np.ndarray, " window"]
+    silent: Int[np.ndarray, " recording"]
+    """Parts of each recording that are left out."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SpectrogramEncoder:
     """A spectrogram VAE with its weights. Posterior means of the effect are the embedding; nothing is sampled.
 
-    With `dry`, the clips before the effect, of the same shape, it is dry-aware; without, it is blind.
+    With `dry`, the recordings before the effect, it is dry-aware; without, it is blind.
 
-    Audio is (clip, sample) or (sample,), float in any scale, at any rate: it is resampled, brought to the training
-    set's level, and cut into clips of the training length. Shorter audio is tiled; of longer audio every whole clip
-    is encoded, and their posteriors' means and log-variances are averaged.
+    Audio is one recording or several, in a form of `jaxvae.data.waveform`, at any rate: (sample,),
+    (clip, channel, sample), a list of (sample,). It is averaged over channels, resampled, and cut into windows of the
+    training length, each brought to the training set's level. Windows whose peak is 40 dB below that of the loudest
+    one, which training never met, are left out; the posteriors' means and log-variances of the others are averaged.
+    Shorter audio is repeated until it fills one, with a warning where that is more than twice.
     """
 
     experiment: config.Experiment
@@ -56,6 +79,8 @@ class SpectrogramEncoder:
     """Identity of the data set that it was trained on."""
     dataset_folders: tuple[str, ...] = ()
     """Where that may lie, the likeliest first."""
+    readouts: Mapping[str, Readout] = dataclasses.field(default_factory=dict)
+    """Fitted after training, by the mode that they are of: "blind" or "dry_aware"."""
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -82,33 +107,20 @@ class SpectrogramEncoder:
         """Whether it can read effect and settings."""
         return len(self.parameters) > 0
 
-    def embed(
-        self,
-        audio: Float[np.ndarray, "*clip sample"],
-        sample_rate: int,
-        dry: Float[np.ndarray, "..."] | None = None,
-    ) -> Float[np.ndarray, "clip latent"]:
-        """Posterior means of the effect. Raises ValueError for audio that is empty, silent or not finite."""
+    def embed(self, audio: Any, sample_rate: Any, dry: Any = None) -> Float[np.ndarray, "clip latent"]:
+        """Posterior means of the effect. Raises ValueError as `posterior`."""
         return self.posterior(audio, sample_rate, dry).mean
 
-    def posterior(
-        self,
-        audio: Float[np.ndarray, "*clip sample"],
-        sample_rate: int,
-        dry: Float[np.ndarray, "..."] | None = None,
-    ) -> Posterior:
-        """Mean and log-variance (clip, latent) of each clip's posterior of the effect.
+    def posterior(self, audio: Any, sample_rate: Any, dry: Any = None) -> Posterior:
+        """Mean and log-variance (clip, latent) of each recording's posterior of the effect.
 
         Raises:
-            ValueError: audio is empty, silent or not finite, or dry is, or of another shape, or the run is blind.
+            ValueError: audio or dry is in no form that can be used, silent or not finite, the two are not of the same
+                number and length, or the run is blind and dry was given.
         """
-        self._require_aware(dry)
-        if dry is not None and np.shape(dry) != np.shape(audio):
-            raise ValueError(f"dry has shape {np.shape(dry)}, audio {np.shape(audio)}; use the same clips, as long")
-        clips = self._clips(audio, sample_rate)
-        inputs = [clips] if dry is None else [clips, self._clips(dry, sample_rate)]
-        posterior = _in_batches(self._posterior_of_audio, *(part.reshape(-1, part.shape[-1]) for part in inputs))
-        return Posterior(*(part.reshape(*clips.shape[:2], -1).mean(axis=1) for part in posterior))
+        wet, before = self._tracks(audio, sample_rate, dry)
+        windows = self._windows(self._posterior_of_audio, wet, before)
+        return Posterior(*(_means(part, windows.recording, len(wet)) for part in windows.posterior))
 
     def posterior_of_spectrograms(
         self,
@@ -120,74 +132,221 @@ class SpectrogramEncoder:
         seen = [spectrogram] if dry is None else [spectrogram, dry]
         return _in_batches(self._posterior, *seen)
 
-    def content(self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int) -> Float[np.ndarray, "clip content"]:
-        """Posterior means of what was played, averaged over the whole clips of longer audio."""
-        clips = self._clips(audio, sample_rate)
-        means = _in_batches(self._content, clips.reshape(-1, clips.shape[-1]))
-        return means.reshape(*clips.shape[:2], -1).mean(axis=1)
+    def content(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip content"]:
+        """Posterior means of what was played, averaged over the windows of longer audio."""
+        wet, _ = self._tracks(audio, sample_rate, None)
+        windows = self._windows(lambda clips: Posterior(*2 * [self._content(clips)]), wet, None)
+        return _means(windows.posterior.mean, windows.recording, len(wet))
 
-    def read(
-        self,
-        audio: Float[np.ndarray, "*clip sample"],
-        sample_rate: int,
-        dry: Float[np.ndarray, "..."] | None = None,
-    ) -> Reading:
+    def identify(self, audio: Any, sample_rate: Any, dry: Any = None) -> Identification:
+        """What was done to one recording, as probabilities of effects and "no effect", and settings with intervals.
+
+        Where `dry` and the audio are of other lengths, what only one of them has is left out, and said.
+
+        Raises:
+            ValueError: as `posterior`; or there are several recordings, or the run was trained without heads.
+        """
+        tracks = waveform.tracks(audio, sample_rate)
+        before = None if dry is None else waveform.tracks(dry, sample_rate, "dry")
+        for name, found in (("audio", tracks), ("dry", before or ())):
+            if len(found) > 1:
+                raise ValueError(f"{name} holds {len(found)} recordings; identify them one by one")
+        return self._identify(tracks[0], None if before is None else before[0])
+
+    def identify_file(
+        self, path: str | Path, dry: str | Path | None = None, progress: Callable[[float], object] | None = None
+    ) -> Identification:
+        """The same of an audio file of any length, which is read piece by piece, and if given its dry file.
+
+        `progress` is called with the seconds done so far.
+
+        Raises:
+            AudioError, a ValueError: a file is missing or cannot be read.
+            ValueError: as `identify`.
+        """
+        wet, before = waveform.of_file(path), None if dry is None else waveform.of_file(dry)
+        try:
+            return self._identify(wet, before, progress)
+        except ValueError as error:
+            raise (
+                error if str(path) in str(error) or str(dry) in str(error) else ValueError(f"{path}: {error}")
+            ) from error
+
+    def _identify(
+        self, wet: Track, dry: Track | None, progress: Callable[[float], object] | None = None
+    ) -> Identification:
+        self._require_aware(dry)
+        self._require_heads()
+        kinds = [effects.get(name) for name in self.effects]
+        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
+        notes = []
+        if dry is not None:
+            wet, dry, trimmed = _together(wet, dry)
+            notes += trimmed
+        if (times := waveform.repetitions(wet, rate, length)) > 1:
+            notes.append(f"the recording is {wet.seconds:.2f} s long and was repeated {times} times to fill a window")
+        windows = self._windows(self._posterior_of_audio, [wet], None if dry is None else [dry], progress)
+        if windows.silent[0]:
+            notes.append(f"{windows.silent[0]} silent of {windows.silent[0] + len(windows.start_s)} windows left out")
+        reading = self.read_mean(windows.posterior.mean, dry_aware=dry is not None)
+        if reading.no_effect is None:
+            notes.append(
+                "this run has no readout yet, so the probabilities are too sure and have no 'no effect'; the command "
+                "that trained it, given again, adds one"
+            )
+        seconds = length / rate
+
+        def told(rows: slice, start_s: float, end_s: float) -> Answer:
+            none = None if reading.no_effect is None else reading.no_effect[rows]
+            return answer(kinds, reading.effect[rows], none, [part[rows] for part in reading.settings], start_s, end_s)
+
+        parts = [
+            told(slice(row, row + 1), float(start_s), min(float(start_s) + seconds, wet.seconds))
+            for row, start_s in enumerate(windows.start_s)
+        ]
+        whole = told(slice(None), 0.0, wet.seconds)
+        return Identification(self.experiment.name, dry is not None, whole, tuple(parts), tuple(notes))
+
+    def read(self, audio: Any, sample_rate: Any, dry: Any = None) -> Reading:
         """Probabilities of the effects, and of the bins of each setting were the clip of that effect.
 
         Raises:
             ValueError: the run was trained without heads, or as `posterior`.
         """
-        return self.read_mean(self.embed(audio, sample_rate, dry))
+        return self.read_mean(self.embed(audio, sample_rate, dry), dry is not None)
 
-    def read_mean(self, mean: Float[np.ndarray, "clip latent"]) -> Reading:
-        """The same of posterior means.
+    def read_mean(self, mean: Float[np.ndarray, "clip latent"], dry_aware: bool = False) -> Reading:
+        """The same of posterior means, of clips whose dry ones were known or not.
 
         Raises:
             ValueError: the run was trained without heads.
         """
+        trained = self.read_by_heads(mean)
+        found = self.readouts.get(DRY_AWARE if dry_aware else BLIND)
+        if found is None:
+            return trained
+        densities = tuple(found.settings(density) for density in trained.settings)
+        return Reading(self.effects, found.effect(mean), found.no_effect(mean), densities)
+
+    def read_by_heads(self, mean: Float[np.ndarray, "clip latent"]) -> Reading:
+        """The same as the heads answer that were trained with the encoder, whatever readouts there are.
+
+        Raises:
+            ValueError: the run was trained without heads.
+        """
+        self._require_heads()
+        answers = _in_batches(self._answers, mean)
+        settings = tuple(answers["settings"][:, index, :count] for index, count in enumerate(self.parameters))
+        return Reading(self.effects, answers["effect"], None, settings)
+
+    def _require_heads(self) -> None:
         if not self.has_heads:
             raise ValueError(
                 f"{self.experiment.name} was trained without heads; train with objective.effect_weight and "
                 "objective.settings_weight above 0"
             )
-        answers = _in_batches(self._answers, mean)
-        settings = tuple(answers["settings"][:, index, :count] for index, count in enumerate(self.parameters))
-        return Reading(answers["effect"], settings)
 
-    def spectrogram(
-        self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int
-    ) -> Float[np.ndarray, "clip bin frame"]:
-        """What the network sees: the normalised spectrogram of the first `clip_samples` of each clip."""
-        return _in_batches(self._compute, self._clips(audio, sample_rate)[:, 0])
+    def spectrogram(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
+        """What the network sees: the normalised spectrogram of the first window of each recording."""
+        return _in_batches(self._compute, self._firsts(audio, sample_rate))
 
-    def reconstruct(
-        self, audio: Float[np.ndarray, "*clip sample"], sample_rate: int
-    ) -> Float[np.ndarray, "clip bin frame"]:
-        """The decoder's spectrogram at the posterior mean of the first `clip_samples` of each clip."""
-        clips = self._clips(audio, sample_rate)[:, 0]
-        return _in_batches(self._reconstruct, clips)
+    def reconstruct(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
+        """The decoder's spectrogram at the posterior mean of the first window of each recording."""
+        return _in_batches(self._reconstruct, self._firsts(audio, sample_rate))
 
-    def _require_aware(self, dry: np.ndarray | None) -> None:
+    def _require_aware(self, dry: Any) -> None:
         if dry is not None and not self.dry_aware:
             raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
 
-    def _clips(self, audio: np.ndarray, sample_rate: int) -> Float[np.ndarray, "clip window sample"]:
-        audio = np.atleast_2d(np.asarray(audio, np.float32))
-        if audio.ndim != 2 or audio.size == 0:
-            raise ValueError(f"audio has shape {audio.shape}; use (sample,) or (clip, sample), none of them 0")
-        if not np.isfinite(audio).all():
-            raise ValueError("audio has samples that are not finite; mend or drop them")
-        silent = np.flatnonzero(~audio.any(axis=1))
-        if len(silent):
-            raise ValueError(f"{len(silent)} of {len(audio)} clips are silent, the first is {silent[0]}; drop them")
-        target = self.experiment.audio
-        if sample_rate != target.sample_rate:
-            audio = soxr.resample(audio.T, sample_rate, target.sample_rate).T
-        length = target.clip_samples
-        if audio.shape[1] < length:
-            audio = np.tile(audio, (1, -(-length // audio.shape[1])))
-        windows = audio.shape[1] // length
-        return set_peak(audio[:, : windows * length], WET_PEAK_DBFS).reshape(len(audio), windows, length)
+    def _tracks(self, audio: Any, sample_rate: Any, dry: Any) -> tuple[list[Track], list[Track] | None]:
+        """Recordings and those before the effect, of the same length each."""
+        self._require_aware(dry)
+        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
+        wet = waveform.tracks(audio, sample_rate)
+        if (times := max(waveform.repetitions(track, rate, length) for track in wet)) > 2:
+            warnings.warn(
+                f"a recording of less than {length / rate / (times - 1):.2f} s is repeated {times} times to fill a "
+                f"window of {length / rate:.2f} s; the embedding is that of the repetition",
+                stacklevel=4,
+            )
+        if dry is None:
+            return wet, None
+        before = waveform.tracks(dry, sample_rate, "dry")
+        if len(before) != len(wet):
+            raise ValueError(
+                f"dry holds {len(before)} recordings, audio {len(wet)}; use the same recordings before the effect"
+            )
+        for index, pair in enumerate(zip(wet, before, strict=True)):
+            samples = [track.samples for track in pair]
+            if abs(samples[0] - samples[1]) >= length / rate * pair[0].sample_rate:
+                which = f"recording {index} of " if len(wet) > 1 else ""
+                raise ValueError(
+                    f"{which}audio is {pair[0].seconds:.2f} s long ({samples[0]} samples), dry {pair[1].seconds:.2f} s "
+                    f"({samples[1]}); where they begin together, trim both to {min(samples)} samples"
+                )
+        pairs = [_together(*pair)[:2] for pair in zip(wet, before, strict=True)]  # a bounce has a tail
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    def _windows(
+        self,
+        encode: Callable[..., Posterior],
+        wet: Sequence[Track],
+        dry: Sequence[Track] | None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Windows:
+        """What `encode` makes of windows that are not silent, a batch in memory at a time.
+
+        Raises:
+            ValueError: a recording is silent.
+        """
+        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
+        heard: list[tuple[int, float, np.ndarray]] = []  # recording, start, peaks of the wet and the dry window
+        seen = np.zeros(len(wet), int)
+        levelled: list[list[np.ndarray]] = []
+        parts: list[Posterior] = []
+
+        def flush() -> None:
+            if levelled:
+                clips = [np.stack(column) for column in zip(*levelled, strict=True)]
+                parts.append(_in_batches(encode, *clips))
+                levelled.clear()
+
+        for recording in range(len(wet)):
+            sources = [wet[recording]] if dry is None else [wet[recording], dry[recording]]
+            for pieces in zip(*(waveform.windows(source, rate, length) for source in sources), strict=False):
+                start_s = seen[recording] * length / rate
+                seen[recording] += 1
+                peaks = np.array([np.abs(piece).max() for piece in pieces])
+                if (peaks > waveform.LEAST_PEAK).all():
+                    heard.append((recording, start_s, peaks))
+                    levelled.append([set_peak(piece, WET_PEAK_DBFS) for piece in pieces])
+                if len(levelled) == _BATCH:
+                    flush()
+                if progress is not None:
+                    progress(start_s + length / rate)
+        flush()
+        recordings = np.array([recording for recording, _, _ in heard], int)
+        if silent := sorted(set(range(len(wet))) - set(recordings.tolist())):
+            if len(wet) == 1:
+                raise ValueError("the recording or the dry one is silent wherever the other is not; use another")
+            raise ValueError(f"{len(silent)} of {len(wet)} clips are silent, the first is {silent[0]}; drop them")
+        kept = _audible(recordings, np.stack([peaks for _, _, peaks in heard]))
+        posterior = Posterior(*(np.concatenate(column)[kept] for column in zip(*parts, strict=True)))
+        starts = np.array([start_s for _, start_s, _ in heard])[kept]
+        silent = seen - np.bincount(recordings[kept], minlength=len(wet))
+        return Windows(posterior, recordings[kept], starts, silent)
+
+    def _firsts(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip sample"]:
+        """The first window of each recording that is not silent, at the level of training."""
+        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
+        tracks, firsts = waveform.tracks(audio, sample_rate), []
+        for index, track in enumerate(tracks):
+            found = waveform.windows(track, rate, length)
+            first = next((window for window in found if np.abs(window).max() > waveform.LEAST_PEAK), None)
+            if first is None:
+                raise ValueError(f"clip {index} of {len(tracks)} is silent; drop it")
+            firsts.append(set_peak(first, WET_PEAK_DBFS))
+        return np.stack(firsts)
 
     def _compute(self, batch: np.ndarray) -> jax.Array:
         experiment = self.experiment
@@ -212,6 +371,39 @@ class SpectrogramEncoder:
     @property
     def _model(self) -> VAE:
         return VAE(self.experiment.model, self.parameters)
+
+
+def _together(wet: Track, dry: Track) -> tuple[Track, Track, list[str]]:
+    """Both as long as the shorter, and what to say of it."""
+    seconds = min(wet.seconds, dry.seconds)
+    surplus = max(wet.seconds, dry.seconds) - seconds
+    longer = "wet" if wet.seconds > dry.seconds else "dry"
+    said = [f"the last {surplus:.2f} s of the {longer} recording are left out: the other ends there"]
+    return waveform.shortened(wet, seconds), waveform.shortened(dry, seconds), said if surplus > 0.01 else []
+
+
+def _audible(
+    recording: Int[np.ndarray, " window"], peaks: Float[np.ndarray, "window track"]
+) -> Bool[np.ndarray, " window"]:
+    """Windows that training could have met: what went into the effect is not silent, nor is what came out.
+
+    Without the dry recording, the wet one is judged by the limit of the dry one.
+    """
+    loudest = np.full((recording.max() + 1, peaks.shape[1]), 0.0)
+    np.maximum.at(loudest, recording, peaks)
+    limits_db = [CROP_SILENT_DBFS] if peaks.shape[1] == 1 else [WET_SILENT_DBFS, CROP_SILENT_DBFS]
+    return (peaks >= gain(np.array(limits_db)) * loudest[recording]).all(axis=1)
+
+
+def _means(
+    values: Float[np.ndarray, "window feature"], recording: Int[np.ndarray, " window"], recordings: int
+) -> Float[np.ndarray, "recording feature"]:
+    """Averages over the windows of each recording."""
+    if len(values) == recordings:  # one window each
+        return values
+    sums = np.zeros((recordings, values.shape[1]))
+    np.add.at(sums, recording, values)
+    return (sums / np.bincount(recording)[:, None]).astype(values.dtype)
 
 
 # Jitted once for all encoders, so that those which differ only in their weights share a program.
@@ -262,6 +454,8 @@ class Stored(NamedTuple):
     experiment: Any
     restore: Callable[[Weights], Weights]
     """Its weights, of these shapes."""
+    readouts: Callable[[int], Mapping[str, Readout]]
+    """What was fitted to the weights of a step after training, by mode."""
 
 
 def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Any:
@@ -300,7 +494,8 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
                 f"{workdir} holds a run of task {name!r}, which cannot be loaded; those that can are "
                 f"{', '.join(LOADERS)}"
             )
-        return LOADERS[name](Stored(Path(workdir), record, chosen.experiment, restore))
+        readouts = functools.partial(readout.load, readout_path(chosen))
+        return LOADERS[name](Stored(Path(workdir), record, chosen.experiment, restore, readouts))
     finally:
         checkpoints.close()
 
@@ -334,6 +529,7 @@ def _load_encoder(stored: Stored) -> SpectrogramEncoder:
         parameters if experiment.objective.heads else (),
         record["dataset"],
         _dataset_folders(stored),
+        stored.readouts(int(weights.step)),
     )
 
 
@@ -347,6 +543,11 @@ def _dataset_folders(stored: Stored) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*recorded, *(str(place / directory / record["dataset"]) for place in places)]))
 
 
+def readout_path(member: run_folder.Member) -> Path:
+    """Where the readouts of a member lie."""
+    return member.logs / "readout.npz"
+
+
 LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder}
 """What is made of the checkpoints of each task."""
 
@@ -356,7 +557,7 @@ def untrained(encoder: SpectrogramEncoder, seed: int = 0) -> SpectrogramEncoder:
     create = functools.partial(_create, encoder.experiment, encoder.parameters)
     numbers = hyperparams(encoder.experiment)._replace(seed=jnp.asarray(seed))
     state = jax.jit(create, compiler_options=train_state.RUN_ONCE)(numbers)
-    return dataclasses.replace(encoder, weights=state.weights)
+    return dataclasses.replace(encoder, weights=state.weights, readouts={})
 
 
 def _create(experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams) -> TrainState:

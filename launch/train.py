@@ -6,7 +6,9 @@
     python -m launch.train configs/vae_base.py --workdir runs/sizes --sweep model.latent_dim=32,64,128 train.seed=0..3
     python -m launch.train CONFIG --workdir SHARED/RUN --hosts.coordinator node0:8476 --hosts.count 2 --hosts.index 1
 
-Ctrl-C and SIGTERM save and stop; the same command continues, with the same numbers as an uninterrupted run.
+Ctrl-C and SIGTERM save and stop; the same command continues, with the same numbers as an uninterrupted run. At the end
+readouts are fitted on validation recordings (`jaxvae.models.readout`), so that what is read is as sure as it is right;
+of a finished run that has none, the same command fits them.
 """
 
 import dataclasses
@@ -56,7 +58,22 @@ def _main(experiment: config.Experiment, options: Options) -> None:
     options.hosts.join()
     with together():
         stopped = train(_chosen(experiment, options.member), options.workdir)
+    if not stopped:
+        _complete(options.workdir)
     sys.exit(128 + stopped if stopped else 0)
+
+
+def _complete(workdir: Path) -> None:
+    """Fit the readouts that the run lacks, which one process does alone."""
+    import jax
+
+    from jaxvae import readouts
+
+    if jax.process_count() == 1:
+        for path in readouts.complete(workdir):
+            print(f"wrote {path}")
+    elif jax.process_index() == 0:
+        print("the same command on one host, without --hosts, fits the readouts of this run")
 
 
 if __name__ == "__main__":

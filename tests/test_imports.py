@@ -16,17 +16,17 @@ import pytest
 ORDER = """
     jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram
     jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3
-    jaxvae.data: mp3 audio_file audio audio_folder augmentation fingerprint decoding recordings clips storage cluster
-    jaxvae.data: shards manifest dataset order input_pipeline
+    jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation fingerprint decoding recordings
+    jaxvae.data: clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
     jaxvae.models.backbones: grant2023 convolution patch filterbank
-    jaxvae.models: effect_encoder heads vae
+    jaxvae.models: effect_encoder heads readout vae
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
     jaxvae.training: run_folder vae_steps vae_task run loop
-    jaxvae: inference command_line __init__
+    jaxvae: answer inference readouts command_line __init__
     launch: hosts contents
     analysis: __init__
-    analysis.metrics: confidence audibility calibration paths probes layout reconstruction retrieval
+    analysis.metrics: confidence calibration paths probes layout reconstruction retrieval
     analysis.models: statistics baselines representations members replicates
     analysis.renders: plan sizes degradation chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths

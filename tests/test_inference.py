@@ -24,13 +24,13 @@ def audio():
     rng = np.random.default_rng(0)
     time = np.arange(CLIP) / RATE
     tones = np.sin(2 * np.pi * np.array([[300], [700], [1_900]]) * time)
-    return (0.3 * tones + 0.05 * rng.normal(size=tones.shape)).astype(np.float32)
+    return (0.3 * tones + 0.05 * rng.normal(size=tones.shape)).astype(np.float32)[:, None]
 
 
 @pytest.fixture(scope="module")
 def dry(audio):
     """Clips before some effect."""
-    return np.tanh(3.0 * audio[:, ::-1])
+    return np.tanh(3.0 * audio[..., ::-1])
 
 
 def test_embedding_is_the_posterior_mean_one_row_a_clip(encoder, audio, tiny):
@@ -43,7 +43,7 @@ def test_embedding_is_the_posterior_mean_one_row_a_clip(encoder, audio, tiny):
 
 def test_embedding_does_not_depend_on_the_neighbours(encoder, audio):
     together = encoder.embed(np.concatenate([audio] * 15), RATE)[:3]
-    alone = np.concatenate([encoder.embed(clip, RATE) for clip in audio])
+    alone = np.concatenate([encoder.embed(clip[0], RATE) for clip in audio])
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
@@ -53,18 +53,56 @@ def test_embedding_does_not_depend_on_the_level(encoder, audio):
 
 def test_embedding_hardly_depends_on_the_sample_rate(encoder, audio):
     original = encoder.embed(audio, RATE)
-    upsampled = encoder.embed(soxr.resample(audio.T, RATE, 44_100).T, 44_100)
+    upsampled = encoder.embed([soxr.resample(clip[0], RATE, 44_100) for clip in audio], 44_100)
     assert np.abs(upsampled - original).max() < 0.5 * np.abs(original - original.mean(axis=0)).max()
 
 
-def test_longer_audio_has_the_mean_of_its_clips(encoder, audio):
-    two = np.concatenate([audio[0], audio[1] * (np.abs(audio[0]).max() / np.abs(audio[1]).max())])
-    np.testing.assert_allclose(encoder.embed(two, RATE)[0], encoder.embed(audio[:2], RATE).mean(axis=0), atol=1e-4)
+@pytest.mark.parametrize("rest", [0, 1_000, CLIP - 1])
+def test_longer_audio_has_the_mean_of_its_windows_each_at_its_own_level(encoder, audio, rest):
+    """Whatever is left at the end is too short for a window."""
+    parts = [audio[0, 0], 0.2 * audio[1, 0], audio[2, 0, :rest]]
+    expected = encoder.embed(audio[:2], RATE).mean(axis=0)
+    np.testing.assert_allclose(encoder.embed(np.concatenate(parts), RATE)[0], expected, atol=1e-4)
 
 
-def test_shorter_audio_is_tiled(encoder, audio):
-    third = audio[0, : CLIP // 4]
-    np.testing.assert_allclose(encoder.embed(third, RATE), encoder.embed(np.tile(third, 4), RATE), atol=1e-5)
+def test_silent_windows_are_left_out(encoder, audio, dry):
+    """Digital silence and what is 40 dB below the loudest, which training never met; the dry recording decides, too."""
+    hush = 0.003 * audio[1, 0]
+    long = np.concatenate([audio[0, 0], np.zeros(CLIP), hush, audio[2, 0]])
+    expected = encoder.embed(audio[[0, 2]], RATE).mean(axis=0)
+    np.testing.assert_allclose(encoder.embed(long, RATE)[0], expected, atol=1e-4)
+    before = np.concatenate([dry[0, 0], dry[1, 0], 0.003 * dry[1, 0], dry[2, 0]])
+    wet = np.concatenate([audio[0, 0], np.zeros(CLIP), audio[1, 0], audio[2, 0]])
+    expected = encoder.embed(audio[[0, 2]], RATE, dry[[0, 2]]).mean(axis=0)
+    np.testing.assert_allclose(encoder.embed(wet, RATE, before)[0], expected, atol=1e-4)
+
+
+def test_shorter_audio_is_tiled_and_more_than_twice_with_a_warning(encoder, audio):
+    half, quarter = audio[0, 0, : CLIP // 2], audio[0, 0, : CLIP // 4]
+    np.testing.assert_allclose(encoder.embed(half, RATE), encoder.embed(np.tile(half, 2), RATE), atol=1e-5)
+    with pytest.warns(UserWarning, match=r"is repeated 4 times to fill a window of 1.02 s"):
+        np.testing.assert_allclose(encoder.embed(quarter, RATE), encoder.embed(np.tile(quarter, 4), RATE), atol=1e-5)
+
+
+def test_channels_are_averaged_and_recordings_may_have_any_lengths(encoder, audio):
+    stereo = np.stack([1.5 * audio[:, 0], 0.5 * audio[:, 0]], axis=1)
+    np.testing.assert_allclose(encoder.embed(stereo, RATE), encoder.embed(audio, RATE), atol=1e-4)
+    unequal = [audio[0, 0], np.concatenate([audio[1, 0], audio[1, 0]]), audio[2, 0, : CLIP // 2]]
+    alone = np.concatenate([encoder.embed(clip, RATE) for clip in unequal])
+    np.testing.assert_allclose(encoder.embed(unequal, RATE), alone, atol=1e-5)
+
+
+def test_integers_are_the_floats_that_a_file_has(encoder, audio):
+    clip = audio[0, 0] / np.abs(audio[0, 0]).max()
+    expected = encoder.embed(clip, RATE)
+    coded = {
+        np.uint8: np.round(clip * 127 + 128),
+        np.int16: np.round(clip * 32_767),
+        np.int32: np.round(clip.astype(np.float64) * (2**31 - 1)),
+    }
+    for dtype, samples in coded.items():
+        found, spread = encoder.embed(samples.astype(dtype), RATE), 0.05 if dtype == np.uint8 else 0.001
+        assert np.abs(found - expected).max() < spread * np.abs(expected).max() + 1e-4, dtype
 
 
 def test_spectrogram_and_reconstruction_have_the_shape_of_the_experiment(encoder, audio, tiny):
@@ -76,9 +114,10 @@ def test_spectrogram_and_reconstruction_have_the_shape_of_the_experiment(encoder
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda audio: audio[:, :0], "none of them 0"),
-        (lambda audio: audio[None], r"has shape \(1, 3, 8192\)"),
-        (lambda audio: audio * [[1], [0], [1]], "1 of 3 clips are silent, the first is 1"),
+        (lambda audio: audio[..., :0], "none of them 0"),
+        (lambda audio: audio[None], r"has shape \(1, 3, 1, 8192\)"),
+        (lambda audio: audio * [[[1]], [[0]], [[1]]], "1 of 3 clips are silent, the first is 1"),
+        (lambda audio: audio[0] * 1e-40, "the recording .* is silent"),
         (lambda audio: np.where(audio > 0.3, np.nan, audio), "not finite"),
     ],
 )
@@ -105,8 +144,10 @@ def test_embedding_with_dry_depends_on_no_other_clip_and_on_no_level(encoder, au
 
 def test_content_is_of_its_own_network_and_longer_audio_has_the_mean_of_its_clips(encoder, audio, dry):
     assert encoder.content(audio, RATE).shape == (3, encoder.content_dim)
-    level = [np.abs(clips).max(axis=1, keepdims=True) for clips in (audio, dry)]
-    joined, joined_dry = (np.concatenate((clips / peak)[:2]) for clips, peak in zip((audio, dry), level, strict=True))
+    level = [np.abs(clips).max(axis=2, keepdims=True) for clips in (audio, dry)]
+    joined, joined_dry = (
+        np.concatenate((clips / peak)[:2, 0]) for clips, peak in zip((audio, dry), level, strict=True)
+    )
     content, aware = encoder.content(joined, RATE), encoder.embed(joined, RATE, joined_dry)
     np.testing.assert_allclose(content[0], encoder.content(audio[:2], RATE).mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(aware[0], encoder.embed(audio[:2], RATE, dry[:2]).mean(axis=0), atol=1e-4)
@@ -128,14 +169,24 @@ def test_reading_is_probabilities_of_every_effect_and_of_the_bins_of_its_setting
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda dry: dry[:2], r"dry has shape \(2, 8192\), audio \(3, 8192\); use the same clips"),
-        (lambda dry: dry[:, :-1], r"dry has shape \(3, 8191\), audio \(3, 8192\)"),
+        (lambda dry: dry[:2], "dry holds 2 recordings, audio 3; use the same recordings before the effect"),
+        (
+            lambda dry: np.concatenate([dry, dry, dry], axis=2),
+            r"recording 0 of audio is 1.02 s long \(8192 samples\), dry 3.07 s \(24576\); .*trim both to 8192 samples",
+        ),
         (lambda dry: 0.0 * dry, "3 of 3 clips are silent"),
     ],
 )
 def test_dry_clips_that_are_not_those_of_the_audio_are_refused(encoder, audio, dry, spoil, message):
     with pytest.raises(ValueError, match=message):
         encoder.embed(audio, RATE, spoil(dry))
+
+
+def test_tail_of_a_bounce_is_trimmed(encoder, audio, dry):
+    """A wet recording that rings on for less than a window is compared where both are."""
+    wet, before = np.tile(audio[0, 0], 2)[: CLIP + 3_000], dry[0, 0]
+    expected = encoder.embed(audio[:1], RATE, dry[:1])
+    np.testing.assert_allclose(encoder.embed(wet, RATE, before), expected, atol=1e-5)
 
 
 def test_what_a_run_was_not_trained_for_is_refused(encoder, audio, dry):

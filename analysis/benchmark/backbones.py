@@ -57,15 +57,15 @@ def main(base: config.Experiment, options: Options) -> list[Path]:
         experiment = dataclasses.replace(base, name=backbone, model=model, train=settings)
         with tempfile.TemporaryDirectory() as folder:
             encoder, speed = backbone_training.train_for(60 * options.minutes, experiment, Path(folder))
-        features = {name: encoder.embed(wet, rate) for name, wet in audios.items()}
+        features = {name: encoder.embed(wet[:, None], rate) for name, wet in audios.items()}
         squares = [
-            np.mean((encoder.spectrogram(part, rate) - encoder.reconstruct(part, rate)) ** 2)
+            np.mean((encoder.spectrogram(part[:, None], rate) - encoder.reconstruct(part[:, None], rate)) ** 2)
             for part in np.array_split(audios["test"], -(-len(audios["test"]) // 256))
         ]
         row = {"model": backbone, "clips/s": speed * settings.batch_size, "steps": int(encoder.weights.step)}
         rows.append(row | {"test_mse": float(np.mean(squares))} | backbone_training.readable(data, features, clips))
         print(json.dumps(rows[-1]), flush=True)
-    spectrograms = {name: encoder.spectrogram(wet, rate).reshape(len(wet), -1) for name, wet in audios.items()}
+    spectrograms = {name: encoder.spectrogram(wet[:, None], rate).reshape(len(wet), -1) for name, wet in audios.items()}
     components = PCA(base.model.latent_dim, svd_solver="randomized", random_state=0).fit(spectrograms["train"])
     features = {name: components.transform(flat) for name, flat in spectrograms.items()}
     rebuilt = components.inverse_transform(features["test"])
@@ -74,7 +74,7 @@ def main(base: config.Experiment, options: Options) -> list[Path]:
         {"model": f"PCA-{base.model.latent_dim}", "test_mse": error} | backbone_training.readable(data, features, clips)
     )
     fresh = inference.untrained(encoder)
-    features = {name: fresh.embed(wet, rate) for name, wet in audios.items()}
+    features = {name: fresh.embed(wet[:, None], rate) for name, wet in audios.items()}
     rows.append({"model": "random encoder"} | backbone_training.readable(data, features, clips))
     columns = list(rows[0])
     lines = [[row.get(column, "") for column in columns] for row in rows]

@@ -299,7 +299,7 @@ def supervised(encoder: inference.SpectrogramEncoder, test: dataset.Split) -> di
     """
     kinds, rate = test.effects, encoder.experiment.audio.sample_rate
     readings = [
-        encoder.read(audio.to_float(test.audio(rows)), rate, test.dry(rows))
+        encoder.read(audio.to_float(test.audio(rows))[:, None], rate, test.dry(rows)[:, None])
         for rows in np.array_split(np.arange(test.clips), -(-test.clips // _CLIPS))
     ]
     answers = [np.concatenate(parts) for parts in zip(*(reading.settings for reading in readings), strict=True)]

@@ -34,7 +34,7 @@ def squared_errors(
     squares = {name: np.empty((2, len(chosen))) for name in guesses}
     for part in np.array_split(np.arange(len(chosen)), -(-len(chosen) // _BATCH)):
         wet = audio.to_float(test.audio(chosen[part]))
-        truth = encoder.spectrogram(wet, rate)
+        truth = encoder.spectrogram(wet[:, None], rate)
         for name, guess in guesses.items():
             error = guess(wet, rate) - truth
             for row, values in enumerate((scale * error, error)):

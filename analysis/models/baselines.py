@@ -65,7 +65,7 @@ class PrincipalComponents:
 
     def embed(self, clips: Float[np.ndarray, "clip sample"], sample_rate: int) -> Float[np.ndarray, "clip component"]:
         """Coordinates of clips on the components."""
-        return self.code(self.encoder.spectrogram(clips, sample_rate))
+        return self.code(self.encoder.spectrogram(clips[:, None], sample_rate))
 
     def reconstruct(
         self, clips: Float[np.ndarray, "clip sample"], sample_rate: int
@@ -99,9 +99,9 @@ def principal_components(
     chosen = np.sort(np.random.default_rng(seed).choice(train.clips, clips, replace=False))
     spectrograms = np.empty((clips, experiment.bins * experiment.frames), np.float32)
     for part in np.array_split(np.arange(clips), -(-clips // 128)):
-        seen = encoder.spectrogram(audio.to_float(train.audio(chosen[part])), experiment.audio.sample_rate)
+        seen = encoder.spectrogram(audio.to_float(train.audio(chosen[part]))[:, None], experiment.audio.sample_rate)
         if dry_aware:
-            seen = seen - encoder.spectrogram(train.dry(chosen[part]), experiment.audio.sample_rate)
+            seen = seen - encoder.spectrogram(train.dry(chosen[part])[:, None], experiment.audio.sample_rate)
         spectrograms[part] = seen.reshape(len(seen), -1)
     pca = PCA(components, svd_solver="randomized", iterated_power=2, random_state=seed).fit(spectrograms)
     return PrincipalComponents(encoder, pca, clips)

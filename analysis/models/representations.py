@@ -92,7 +92,7 @@ def difference(name: str) -> str:
 def means(encoder: inference.SpectrogramEncoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Posterior means as a function of wet and dry clips, dry-aware if the encoder can be."""
     rate = encoder.experiment.audio.sample_rate
-    return lambda wet, dry: encoder.embed(wet, rate, dry if encoder.dry_aware else None)
+    return lambda wet, dry: encoder.embed(wet[:, None], rate, dry[:, None] if encoder.dry_aware else None)
 
 
 def rows(
@@ -105,7 +105,7 @@ def rows(
     encoder = next(iter(models.values()))
     rate = encoder.experiment.audio.sample_rate
     components = min(components, train.clips // 2)
-    spectrogram, dry_spectrogram = _remembered(lambda clips: encoder.spectrogram(clips, rate))
+    spectrogram, dry_spectrogram = _remembered(lambda clips: encoder.spectrogram(clips[:, None], rate))
     mfcc, dry_mfcc = _remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
     handmade = _handmade(rate)
     aware = {name: model for name, model in models.items() if model.dry_aware}
@@ -213,7 +213,7 @@ def _posterior(
             of_wet, of_dry = spectrograms
             found = model.posterior_of_spectrograms(of_wet(wet), None if dry is None else of_dry(dry))
         else:
-            found = model.posterior(wet, rate) if dry is None else model.posterior(wet, rate, dry)
+            found = model.posterior(wet[:, None], rate, None if dry is None else dry[:, None])
         return _joined(found)
 
     return posterior
@@ -224,10 +224,11 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def read(
-    encoder: inference.SpectrogramEncoder, mean: Float[np.ndarray, "clip latent"]
+    encoder: inference.SpectrogramEncoder, mean: Float[np.ndarray, "clip latent"], hears: Hears
 ) -> Float[np.ndarray, "clip number"]:
-    """What the heads of a model answer: probabilities of effects, then of each effect's settings, side by side."""
-    reading = encoder.read_mean(mean)
+    """What the readout of a model reads, or its heads where it has none: probabilities of effects, if there was one,
+    then of each effect's settings, side by side."""
+    reading = encoder.read_mean(mean, hears == "wet and dry")
     return _joined([reading.effect, *reading.settings])
 
 

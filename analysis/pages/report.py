@@ -96,10 +96,10 @@ def _examples(
     experiment, rate = encoder.experiment, encoder.experiment.audio.sample_rate
     clips = np.array([np.flatnonzero(test.effect == index)[0] for index in range(len(kinds))])
     wet, dry = audio.to_float(test.audio(clips)), test.dry(clips)
-    rebuilt = encoder.reconstruct(wet, rate)
+    rebuilt = encoder.reconstruct(wet[:, None], rate)
     mean, std = np.asarray(encoder.statistics.mean)[:, None], np.asarray(encoder.statistics.std)[:, None]
     shown = {
-        "input": encoder.spectrogram(wet, rate),
+        "input": encoder.spectrogram(wet[:, None], rate),
         "reconstruction": rebuilt,
         f"PCA-{components.pca.n_components_}": components.reconstruct(wet, rate),
     }

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from analysis.metrics import audibility
 from analysis.metrics.probes import Labelled
 from analysis.models import representations
 from analysis.models.representations import Remembered, RememberedByClip, Representation
@@ -28,7 +27,7 @@ from analysis.renders.plan import (
     sweep_settings,
 )
 from analysis.renders.sizes import Sizes
-from jaxvae.data import dataset
+from jaxvae.data import audibility, dataset
 from jaxvae.effects import Effect
 from jaxvae.models.vae import Posterior
 
@@ -209,7 +208,7 @@ def represent(
     names = tuple(kind.name for kind in plan.effects)
     if "content" in more:
         functions |= {
-            f"{row.name}, content": lambda wet, dry, content=row.encoder.content: content(wet, rate)
+            f"{row.name}, content": lambda wet, dry, content=row.encoder.content: content(wet[:, None], rate)
             for row in models
             if row.encoder.content_dim and row.hears == "wet"
         }
@@ -225,7 +224,7 @@ def represent(
         mean, logvar = np.split(features[row.name], 2, axis=1)
         features |= {row.name: mean, f"{row.name}, logvar": logvar}
         if "read" in more and row.encoder.has_heads and row.encoder.effects == names:
-            features[f"{row.name}, read"] = representations.read(row.encoder, mean)
+            features[f"{row.name}, read"] = representations.read(row.encoder, mean, row.hears)
     return Renders(kept, split.recording[kept.dry], features, len(plan.effect))
 
 

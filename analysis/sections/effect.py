@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analysis.metrics import audibility, probes
+from analysis.metrics import probes
 from analysis.metrics.probes import Labelled, Probe
 from analysis.models.representations import Representation
 from analysis.sections.outline import Contents, Key, Outline, columns
 from analysis.sections.score import Confusion, Score, Study, both_heard, of_clips, percent
 from analysis.sections.section import Section
+from jaxvae.data import audibility
 from jaxvae.effects import Effect
 
 PROTOCOLS = {"random": "random settings", "fixed": "all settings at the middle"}

@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.decomposition import PCA
 
-from analysis.metrics import audibility, layout, paths
+from analysis.metrics import layout, paths
 from analysis.models.representations import Representation
 from analysis.renders.plan import Plan
 from analysis.sections.outline import Contents, Outline, columns
 from analysis.sections.score import LEAST_CLIPS, Ceiling, Figure, Score, Study, means, of_clips
 from analysis.sections.section import Section
+from jaxvae.data import audibility
 
 OF_PATH = {
     "monotonicity": Figure("monotone |ρ|", 2),

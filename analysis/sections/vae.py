@@ -87,7 +87,9 @@ def of_models(study: Study) -> Iterable[tuple[str, Score]]:
         if (model.experiment.audio, model.experiment.spectrogram)
         == (encoder.experiment.audio, encoder.experiment.spectrogram)
     }
-    guesses = {name: model.reconstruct for name, model in same.items()}
+    guesses = {
+        name: lambda wet, rate, model=model: model.reconstruct(wet[:, None], rate) for name, model in same.items()
+    }
     guesses |= {components.name: components.reconstruct, "constant": lambda wet, rate: components.band_mean}
     chosen, squares = reconstruction.squared_errors(encoder, guesses, test, study.seed)
     wet, recording = audio.to_float(test.audio(chosen)), test.recording[chosen]
@@ -96,7 +98,7 @@ def of_models(study: Study) -> Iterable[tuple[str, Score]]:
     pixels = encoder.experiment.bins * encoder.experiment.frames
     for name, model in same.items():
         if not model.content_dim:  # whose divergence is not known here
-            posterior = model.posterior(wet, encoder.experiment.audio.sample_rate)
+            posterior = model.posterior(wet[:, None], encoder.experiment.audio.sample_rate)
             kl = np.asarray(losses.kl_per_dimension(posterior)).sum(axis=1).mean()
             elbo = -float(losses.calibrated_negative_elbo(squares[name][1].mean(), kl, pixels))
             yield name, Score("elbo", "", elbo)

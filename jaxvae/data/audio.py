@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int16
 from jaxvae.data.audio_file import AudioError
 
 
-def gain(level_db: float) -> float:
+def gain(level_db: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"] | float:
     """Amplitude ratio of a level in dB: 10 ** (level_db / 20)."""
     return 10.0 ** (level_db / 20)
 

@@ -49,12 +49,12 @@ class DryAware(inference.SpectrogramEncoder):
     def content(self, audio, sample_rate):
         return self.spectrogram(audio, sample_rate).mean(axis=1)[:, :3]
 
-    def read_mean(self, mean):
+    def read_mean(self, mean, dry_aware=False):
         """Effect and settings that say whether the dry clip was given."""
         side = mean[:, -1].astype(int)
         tilted = side[:, None, None]
         settings = tuple(np.full((len(mean), count, 4), 0.25) + tilted * _tilt(count) for count in (1, 3))
-        return inference.Reading(np.eye(2)[side], settings)
+        return inference.Reading(self.effects, np.eye(2)[side], None, settings)
 
 
 def _tilt(count):
@@ -69,9 +69,9 @@ def stand_in(trained):
 
 def test_answers_of_heads_come_back_as_they_were(stand_in, data):
     wet = audio.to_float(data.split("test").audio(np.arange(4)))
-    expected = stand_in.read(wet, 8_000, wet)
-    mean = stand_in.embed(wet, 8_000, wet)
-    effect, settings = representations.answers(representations.read(stand_in, mean), (1, 3))
+    expected = stand_in.read(list(wet), 8_000, list(wet))
+    mean = stand_in.embed(list(wet), 8_000, list(wet))
+    effect, settings = representations.answers(representations.read(stand_in, mean, "wet and dry"), (1, 3))
     np.testing.assert_allclose(effect, expected.effect, atol=1e-8)  # 0 becomes 1e-9
     for found, truth in zip(settings, expected.settings, strict=True):
         np.testing.assert_allclose(found, truth, atol=1e-8)

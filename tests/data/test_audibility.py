@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from analysis.metrics import audibility
+from jaxvae.data import audibility
 
 RATE = 8_000
 RNG = np.random.default_rng(0)

@@ -1,0 +1,77 @@
+"""What was done to recordings: which effect, at which settings, or none, in words.
+
+    python -m launch.identify song.wav --run runs/demo
+    python -m launch.identify wet.flac --dry before.flac --run runs/demo
+    python -m launch.identify stems/*.wav --run runs/demo --json > stems.json
+
+Files are read piece by piece, of any length, rate and number of channels. Probabilities are of the effects that the run
+was trained on and of "no effect"; a setting is given by its median and the interval that holds it with 80 %.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+import jaxvae
+from jaxvae import command_line
+from jaxvae.answer import Identification
+from jaxvae.data import waveform
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to identify."""
+
+    files: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE [FILE ...]")]
+    """Audio files with the effect."""
+    run: Path = Path("runs/demo")
+    """Folder of a trained run."""
+    dry: Path | None = None
+    """The file before the effect, if it is known; then there is one file with it."""
+    windows: bool = False
+    """Also tell each window of the recordings."""
+    json: bool = False
+    """Print JSON instead of text."""
+    member: command_line.Member = None
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ValueError("no file is named; give at least one, such as song.wav")
+        if self.dry is not None and len(self.files) > 1:
+            raise ValueError(f"{len(self.files)} files are named with one dry file; identify them one by one")
+
+
+def main(options: Options) -> None:
+    """Identify file after file, and print each as soon as it is known."""
+    lengths = [waveform.of_file(path).seconds for path in options.files]  # what cannot be read is said before the work
+    if options.dry is not None:
+        waveform.of_file(options.dry)
+    encoder = jaxvae.load(options.run, member=options.member)
+    found = {}
+    for path, seconds in zip(options.files, lengths, strict=True):
+        with tqdm(total=round(seconds), unit="s", desc=path.name, delay=2.0, leave=False, file=sys.stderr) as bar:
+
+            def show(done: float, bar: tqdm = bar) -> None:
+                bar.update(int(done) - bar.n)
+
+            found[str(path)] = encoder.identify_file(path, options.dry, show)
+        if not options.json:
+            print(f"{path}: {found[str(path)].text(options.windows)}", flush=True)
+    if options.json:
+        print(json.dumps({path: _plain(answer, options.windows) for path, answer in found.items()}, indent=1))
+
+
+def _plain(identification: Identification, windows: bool) -> dict:
+    values = identification.to_dict()
+    if not windows:
+        del values["windows"]
+    return values
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)
