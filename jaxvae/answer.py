@@ -1,8 +1,9 @@
 """What was done to a recording, in words: effects with their probabilities, settings with units and intervals.
 
-Windows of one recording are joined by the mean of their log-probabilities, which is what they would say together if
-they said the same thing again and again: neighbours are too much alike to be counted as independent. Where they
-differ, the joined answer is less sure than each; a mean of the probabilities would be less sure still.
+Windows of one recording are joined by the mean of their log-probabilities, which for effects is what the mean embedding
+says. They are too much alike to be counted as independent: on renders of unseen recordings the product of their
+probabilities had a likelihood of 1.85 nats instead of 1.26, and the mean of their probabilities hid what settings they
+agree on.
 """
 
 import dataclasses
