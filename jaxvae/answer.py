@@ -90,7 +90,10 @@ class Identification:
     def text(self, windows: bool = False) -> str:
         """A text to read; with a line for each window if asked for."""
         known = "with the dry recording" if self.dry_aware else "from the wet recording alone"
-        lines = [f"{self.run}, {known}, {self.whole.end_s:.1f} s in {_count(len(self.windows), 'window')}"]
+        lines = [
+            f"{self.run}, {known}, {self.whole.end_s:.1f} s in {_count(len(self.windows), 'window')}; "
+            f"settings as median (interval of {LEVEL:.0%})"
+        ]
         for effect, probability in self.whole.probabilities.items():
             lines.append(f"  {probability:4.0%}  {effect}")
             for candidate in self.whole.candidates:

@@ -9,10 +9,11 @@ Conventions
 
 import functools
 import importlib.metadata
+from typing import Any
 
 import numpy as np
 
-from jaxvae.effects import Effect, Parameter
+from jaxvae.effects import Effect, EffectError, Parameter
 
 # Above this share of the sample rate the filters become unstable and return NaN.
 _HIGHEST_FREQUENCY = 0.45
@@ -30,9 +31,23 @@ def _cutoff(minimum: float, maximum: float, default: float) -> Parameter:
     return Parameter("cutoff_frequency_hz", minimum, maximum, "Hz", "log", default)
 
 
-def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate: int) -> np.ndarray:
-    import pedalboard  # here, so that the tables can be read without it
+_PACKAGES = {"libatomic.so.1": "libatomic1", "libstdc++.so.6": "libstdc++6", "libgcc_s.so.1": "libgcc-s1"}
+"""Of Debian, with the system libraries that pedalboard needs and does not bring."""
 
+
+def host() -> Any:
+    """The package pedalboard. EffectError, which says what to install, where it cannot be loaded."""
+    try:
+        import pedalboard  # here, so that the tables can be read without it
+    except ImportError as error:
+        missing = [package for library, package in _PACKAGES.items() if library in str(error)]
+        remedy = f"apt-get install {missing[0]} (on Debian)" if missing else "pip install --force-reinstall pedalboard"
+        raise EffectError(f"pedalboard cannot be loaded ({error}): {remedy}") from error
+    return pedalboard
+
+
+def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate: int) -> np.ndarray:
+    pedalboard = host()
     for control, value in settings.items():
         highest = _HIGHEST_FREQUENCY * sample_rate
         if control in ("cutoff_hz", "cutoff_frequency_hz", "centre_frequency_hz") and value > highest:
@@ -120,5 +135,9 @@ EFFECTS = (
 
 
 def unavailable() -> dict[str, str]:
-    """Nothing: pedalboard is a dependency of jaxvae."""
+    """All effects where pedalboard, a dependency of jaxvae, lacks a library of the system; else nothing."""
+    try:
+        host()
+    except EffectError as error:
+        return {effect.name: str(error) for effect in EFFECTS}
     return {}

@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxvae.effects import Effect, Parameter, file_digest, trial
+from jaxvae.effects.pedalboard import host
 
 _CONTINUOUS = 2**31 - 1
 """Number of steps that pedalboard reports for a parameter without steps."""
@@ -91,8 +92,7 @@ def _file(name: str) -> tuple[Path, str]:
 @functools.cache
 def _plugin(name: str):
     """The one instance of a plug-in. Loading takes about 0.1 s."""
-    import pedalboard
-
+    pedalboard = host()
     _require_main_thread(name)
     path, choice = _file(name)
     if not path.exists():

@@ -340,3 +340,21 @@ def test_an_effect_is_data_that_can_be_compared_and_changed():
     narrower = dataclasses.replace(delay, parameters=(*delay.parameters[:2], louder))
     with pytest.raises(ValueError, match=r"mix of pedalboard/Delay is 0.2; use 0.3 to 1"):
         narrower.render(clip(100), {"mix": 0.2}, RATE)
+
+
+class _WithoutLibatomic:
+    """An import system of a minimal Debian."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "pedalboard":
+            raise ImportError("libatomic.so.1: cannot open shared object file: No such file or directory")
+
+
+@pytest.mark.parametrize("name", ["pedalboard/Delay", "vst3:/nowhere.vst3"])
+def test_library_that_pedalboard_lacks_is_named_with_the_package_to_install(monkeypatch, name):
+    monkeypatch.delitem(sys.modules, "pedalboard")
+    monkeypatch.setattr(sys, "meta_path", [_WithoutLibatomic(), *sys.meta_path])
+    with pytest.raises(effects.EffectError, match=r"libatomic.so.1.*: apt-get install libatomic1"):
+        effects.get(name).render(clip(), {}, RATE)
+    assert "apt-get install libatomic1" in effects.unavailable()["pedalboard/Delay"]
+    assert not any(known.startswith("pedalboard/") for known in effects.names())
