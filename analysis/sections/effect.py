@@ -63,7 +63,7 @@ def probed(
 def of_head(
     probabilities: Float[np.ndarray, "clip effect"], held: Labelled, audible: Bool[np.ndarray, " clip"], protocol: str
 ) -> list[Score]:
-    """Accuracy of the network's own head, whose columns are the effects that `held` counts."""
+    """Accuracy of the network's own head or its readout, whose columns are the effects that `held` counts."""
     correct = probabilities.argmax(axis=1) == held.effect
     return [
         of_clips("accuracy_head", protocol, correct, held.recording),

@@ -186,8 +186,9 @@ def of_effect(study: Study, index: int) -> Iterable[tuple[str, Score]]:
 def _note(contents: Contents) -> str:
     about = contents.about
     return (
-        "R² of ridge regressions and of extra trees fitted on validation recordings, and of the model's own heads; 1 "
-        "is perfect, 0 as good as the mean. MAE in normalised units; answering the middle has 0.25, a random one 0.33. "
+        "R² of ridge regressions and of extra trees fitted on validation recordings, and of the model's own heads, "
+        "as sure as the readout of the run makes them if it has one; 1 is perfect, 0 as good as the mean. MAE in "
+        "normalised units; answering the middle has 0.25, a random one 0.33. "
         f"One clip: five folds over {about['sizes']['settings']} settings on one known clip, Grant's (2023) easy "
         "protocol. "
         + (f"Ceiling: {about['ceiling']}; identifiable: it is above 0.25." if about["ceiling"] else "No ceiling given.")

@@ -197,7 +197,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     except (soundfile.SoundFileError, OSError) as error:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
         raise AudioError(
-            f"{path} cannot be read as audio ({str(error).strip('. ')}); files of {kinds} can, and others once they "
+            f"{path} cannot be read as audio ({str(error).rpartition(': ')[2].strip('. ')}); files of {kinds} can, and others once they "
             f"are converted, such as by: ffmpeg -i {path.name} {path.stem}.wav"
         ) from error
     with file:
