@@ -196,9 +196,10 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError) as error:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
+        reason = str(error).rpartition(": ")[2].strip(". ")
         raise AudioError(
-            f"{path} cannot be read as audio ({str(error).rpartition(': ')[2].strip('. ')}); files of {kinds} can, and others once they "
-            f"are converted, such as by: ffmpeg -i {path.name} {path.stem}.wav"
+            f"{path} cannot be read as audio ({reason}); files of {kinds} can, and others once they are converted, such "
+            f"as by: ffmpeg -i {path.name} {path.stem}.wav"
         ) from error
     with file:
         yield file
