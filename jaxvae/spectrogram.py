@@ -9,14 +9,13 @@ Nothing is computed over the batch: the spectrogram of a clip does not depend on
 """
 
 import functools
-import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import librosa
 import numpy as np
+import scipy.signal
 from jaxtyping import Array, Float, Int16
 
 from jaxvae import config
@@ -32,11 +31,31 @@ class Statistics(NamedTuple):
     std: Float[Array | np.ndarray, " bin"]
 
 
+def mel_frequencies(count: int, highest: float) -> Float[np.ndarray, " count"]:
+    """Frequencies from 0 to `highest` Hz, equally far apart on Slaney's (1998) mel scale: linear, above 1 kHz log."""
+    knee, linear, ratio = 1_000.0, 200 / 3, np.log(6.4) / 27.0
+    last = knee / linear + np.log(highest / knee) / ratio if highest >= knee else highest / linear
+    mels = np.linspace(0.0, last, count)
+    above = mels >= knee / linear
+    return np.where(above, knee * np.exp(ratio * (mels - knee / linear)), linear * mels)
+
+
+def frequencies(audio_config: config.Audio, spectrogram_config: config.Spectrogram) -> Float[np.ndarray, " bin"]:
+    """Frequency in Hz of each bin, or of the centre of each band."""
+    if spectrogram_config.scale == "mel":
+        return mel_frequencies(spectrogram_config.n_mels + 2, audio_config.sample_rate / 2)[1:-1]
+    return np.fft.rfftfreq(spectrogram_config.n_fft, 1 / audio_config.sample_rate)
+
+
 @functools.cache
 def _mel_weights(sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa's warning of empty bands, which is an error here
-        weights = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels)
+    """Triangles (band, bin) of equal area, Slaney's, the ones of librosa.filters.mel."""
+    edges = mel_frequencies(n_mels + 2, sample_rate / 2)
+    distances = edges[:, None] - np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    widths = np.diff(edges)[:, None]
+    rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]
+    weights = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    weights *= 2 / (edges[2:] - edges[:-2])[:, None]
     empty = np.sum(weights.max(axis=1) == 0)
     if empty:
         raise ValueError(
@@ -47,7 +66,7 @@ def _mel_weights(sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
 
 
 def _window(spectrogram_config: config.Spectrogram) -> np.ndarray:
-    return librosa.filters.get_window("hann", spectrogram_config.window_length).astype(np.float32)
+    return scipy.signal.get_window("hann", spectrogram_config.window_length).astype(np.float32)
 
 
 @functools.cache
@@ -209,6 +228,8 @@ def invert(
     if spectrogram_config.scale == "mel":
         weights = _mel_weights(audio_config.sample_rate, n_fft, spectrogram_config.n_mels)
         power = _spread(weights, power)
+    import librosa  # here, so that only listening needs it
+
     return librosa.griffinlim(
         np.sqrt(power),
         n_iter=iterations,

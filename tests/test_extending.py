@@ -148,7 +148,7 @@ def run(tiny, tmp_path_factory):
 
 
 def _logs(folder, member):
-    events = EventAccumulator(str(folder / f"member_{member:03d}")).Reload()
+    events = EventAccumulator(str(run_folder.logs(folder)[member])).Reload()
     return {tag: np.array([event.value for event in events.Scalars(tag)]) for tag in events.Tags()["scalars"]}
 
 

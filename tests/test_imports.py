@@ -22,7 +22,7 @@ ORDER = """
     jaxvae.models.backbones: grant2023 convolution patch filterbank
     jaxvae.models: effect_encoder heads readout vae
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
-    jaxvae.training: run_folder vae_steps vae_task run loop
+    jaxvae.training: run_folder vae_steps pictures vae_task run loop
     jaxvae: answer inference readouts command_line __init__
     launch: hosts contents
     analysis: __init__
@@ -35,7 +35,7 @@ ORDER = """
     analysis.metrics: ceiling
     analysis.models: compared
     analysis.pictures: structure
-    analysis.pages: scoreboard comparison sweep_table report
+    analysis.pages: scoreboard comparison sweep_table projector report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command

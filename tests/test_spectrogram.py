@@ -42,6 +42,17 @@ def test_magnitude_equals_librosas(scale, n_fft, window_length, hop_length):
     np.testing.assert_allclose(computed, expected, atol=1e-5 * expected.max(), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("rate", "n_fft", "n_mels"), [(24_000, 2_048, 128), (44_100, 4_096, 256), (8_000, 256, 32)])
+def test_mel_bands_are_bitwise_librosas(rate, n_fft, n_mels):
+    audio, settings = config.Audio(rate), config.Spectrogram(n_fft, n_fft, n_fft // 2, n_mels=n_mels)
+    weights = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels)
+    np.testing.assert_array_equal(spectrogram._mel_weights(rate, n_fft, n_mels), weights)
+    centres = librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=rate / 2)[1:-1]
+    np.testing.assert_array_equal(spectrogram.frequencies(audio, settings), centres)
+    linear = dataclasses.replace(settings, scale="linear")
+    np.testing.assert_allclose(spectrogram.frequencies(audio, linear), librosa.fft_frequencies(sr=rate, n_fft=n_fft))
+
+
 def test_default_spectrogram_has_the_size_that_the_experiment_states():
     experiment = config.Experiment("default")
     clip = jnp.zeros((1, experiment.audio.clip_samples), jnp.int16)

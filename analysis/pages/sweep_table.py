@@ -47,8 +47,7 @@ def read(run: Path) -> tuple[list[Row], dict[str, Scalars]]:
     """
     saved = run_folder.read(run)
     found = dict(saved)
-    for logs in sorted(run.glob("member_*")):  # of groups that have no checkpoint yet, or never will
-        index = int(logs.name.removeprefix("member_"))
+    for index, logs in run_folder.logs(run).items():  # of groups that have no checkpoint yet, or never will
         if index not in saved:
             found[index] = Member(_logged_experiment(logs), logs, 0, VAETask, None, 0, {}, False, 0, logs)
     fields = members.swept([member.experiment for member in found.values()])

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import librosa
 import matplotlib.ticker
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from analysis.pictures import style
+from jaxvae import spectrogram
 from jaxvae.config import Experiment
 
 _PANELS = {
@@ -109,7 +109,7 @@ def plot_reconstructions(
                     extent=(0, seconds, 0, experiment.bins),
                     interpolation="nearest",
                 )
-        frequencies = _band_frequencies(experiment)
+        frequencies = spectrogram.frequencies(experiment.audio, experiment.spectrogram)
         shown = np.array([hz for hz in (250, 1_000, 4_000, 16_000) if hz < frequencies[-1]])
         places = 0.5 + np.interp(shown, frequencies, np.arange(experiment.bins))
         for name, axes in zip(names, grid[:, 0], strict=True):
@@ -118,10 +118,3 @@ def plot_reconstructions(
             axes.yaxis.set_major_formatter(matplotlib.ticker.FixedFormatter([str(hz) for hz in shown]))
         drawing.colorbar(picture, ax=grid, shrink=0.6, label=f"level ({unit})")
     return drawing
-
-
-def _band_frequencies(experiment: Experiment) -> Float[np.ndarray, " bin"]:
-    rate, settings = experiment.audio.sample_rate, experiment.spectrogram
-    if settings.scale == "mel":
-        return librosa.mel_frequencies(settings.n_mels + 2, fmin=0, fmax=rate / 2)[1:-1]
-    return librosa.fft_frequencies(sr=rate, n_fft=settings.n_fft)

@@ -198,8 +198,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
         reason = str(error).rpartition(": ")[2].strip(". ")
         raise AudioError(
-            f"{path} cannot be read as audio ({reason}); files of {kinds} can, and others once they are converted, such "
-            f"as by: ffmpeg -i {path.name} {path.stem}.wav"
+            f"{path} cannot be read as audio ({reason}); files of {kinds} can, and others once converted, such as "
+            f"by: ffmpeg -i {path.name} {path.stem}.wav"
         ) from error
     with file:
         yield file

@@ -108,7 +108,7 @@ def train_group(run: Run, name: str) -> int:
                 if finished or stop:
                     break
     finally:
-        run.close()
+        run.close(finished)
     if not finished:
         tqdm.write(f"stopped at step {run.step} of {length.steps}; the same command continues")
         return request.signal or signal.SIGTERM

@@ -29,7 +29,17 @@ from jaxvae.training.train_state import Metrics, TrainState, Weights
 CRITERION = "val/criterion"
 """Name, in logs, of the sum by which the steps of a member are judged (`Task.criterion`)."""
 STEPS_PER_CALL_CPU = 8  # of all members together
-SHOWN_MEMBERS = 8  # whose pictures and sounds are logged: 2 MB a member and validation
+
+
+_DESCRIPTIONS = {
+    "config": "The experiment, every field with its value.",
+    "train/loss": "What the steps minimise: the sum of the terms, each times its weight. Mean over the steps since the "
+    "last point.",
+    "train/learning_rate": "Learning rate of Adam.",
+    "train/gradient_norm": "Euclidean norm of the gradient, before it is scaled down.",
+    "speed/clips_per_s": "Clips a second that a member is trained on, waiting for data included.",
+    "speed/clips_per_s_of_all_members": "Clips a second, those of each member counted.",
+}
 
 
 class TrainingDiverged(RuntimeError):
@@ -135,16 +145,27 @@ class Run:
         """Log to TensorBoard from now on, the configs first."""
         if jax.process_index() > 0:
             return
-        self.logs = {index: Summaries(log, self.step) for index, log in enumerate(self.group.logs)}
+        self.logs = {index: Summaries(log, self.step, self.describe) for index, log in enumerate(self.group.logs)}
         for index, log in self.logs.items():
             text = json.dumps(fields.to_dict(self.members[index]), indent=1)
             log.text(self.step, "config", f"```json\n{text}\n```")
-            log.hyperparameters(self.varied(index))
+            folder = self.group.logs[index].resolve()
+            trial = f"{folder.parent.name}/{folder.name}" if self.group.swept else folder.name
+            log.begin(trial, self.varied(index) or self._numbers(index))
 
     def varied(self, member: int) -> dict[str, Value]:
         """Fields in which members of the sweep differ, with the values of one."""
         values = fields.flat(self.members[member])
         return {path: values[path] for path in self.group.swept}
+
+    def _numbers(self, member: int) -> dict[str, Value]:
+        """The fields that a sweep could vary in one program, with the values of one."""
+        values = fields.flat(self.members[member])
+        return {path: values[path] for path in fields.numbers(self.members[member])}
+
+    def describe(self, tag: str) -> str:
+        """What a tag of the logs shows and in which unit, for a person."""
+        return _DESCRIPTIONS.get(tag) or self.task.describe(tag)
 
     # Steps
 
@@ -241,15 +262,16 @@ class Run:
             raise self._all_diverged()
 
     def _show(self) -> None:
-        """Log pictures and sounds of the first members."""
-        batch = self.task.shown_batch()
+        """Log pictures and sounds of some members."""
+        batch = self.task.shown_batch() if self.group.shown else None
         if batch is None:
             return
         batch = devices.place(batch, self.mesh, devices.SHARED)
         shown = self._shown(self.state.weights, self.hyperparams, self.task.validation.pool, batch)
         shown = devices.gather(shown)
-        for member, log in list(self.logs.items())[:SHOWN_MEMBERS]:
-            self.task.show(log, self.step, jax.tree.map(lambda values, member=member: values[member], shown))
+        for member in self.group.shown if self.logs else ():
+            own = jax.tree.map(lambda values, member=member: values[member], shown)
+            self.task.show(self.logs[member], self.step, own)
 
     def consider(self, figures: list[dict[str, float]]) -> None:
         """Keep the weights of the members whose validation was never better, and count the others' patience."""
@@ -296,8 +318,10 @@ class Run:
             }
             self.checkpoints.save(self.step, {"state": self.state, "best": self.best}, record)
 
-    def close(self) -> None:
-        """Finish writing."""
+    def close(self, finished: bool = False) -> None:
+        """Finish writing; `finished` says that no step is left to be taken."""
+        for member, log in self.logs.items() if finished else ():
+            log.end(well=not self.diverged[member])
         with contextlib.ExitStack() as stack:  # each, even when one of them fails
             for log in self.logs.values():
                 stack.callback(log.close)

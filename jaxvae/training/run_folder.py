@@ -1,18 +1,25 @@
 """The folder of a run: where each of its members lies.
 
-checkpoints/             of a run without a sweep, whose TensorBoard logs lie beside it
-group_0/checkpoints/     of all members of a sweep that one program trains
-member_000/              TensorBoard logs of one member of a sweep
+checkpoints/                 of a run without a sweep, whose TensorBoard logs lie beside it
+group_0/checkpoints/         of all members of a sweep that one program trains
+007,latent_dim=32,seed=0/    TensorBoard logs of member 7 of a sweep; member_007 in runs of older versions
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxvae import fields, sweep
 from jaxvae.training import population, task
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.task import Task
+
+SHOWN_MEMBERS = 8
+"""Members of a sweep whose pictures and sounds are logged, spread over all of them: 2 MB each at every validation."""
+_LONGEST = 120  # letters in a folder's name; file systems allow 255 bytes
 
 
 class Group(NamedTuple):
@@ -25,6 +32,8 @@ class Group(NamedTuple):
     logs: list[Path]
     swept: list[str]
     """Fields in which members of the whole sweep differ, by path."""
+    shown: list[int]
+    """Places of those whose pictures and sounds are logged."""
 
 
 class Member(NamedTuple):
@@ -51,16 +60,20 @@ def groups(experiment: Any, workdir: Path) -> list[Group]:
     """The groups of an experiment's sweep; without a sweep one, of one member."""
     members = sweep.members(experiment)
     if not experiment.sweep.members:
-        return [Group([0], list(members), workdir, [workdir], [])]
+        return [Group([0], list(members), workdir, [workdir], [], [0])]
     values = [fields.flat(member) for member in members]
     swept = [path for path in values[0] if any(other[path] != values[0][path] for other in values)]
+    old = logs(workdir)
+    names = [old.get(index, workdir / _name(index, own, swept)) for index, own in enumerate(values)]
+    spread = set(np.linspace(0, len(members) - 1, SHOWN_MEMBERS).round().astype(int).tolist())
     return [
         Group(
             indices,
             [members[index] for index in indices],
             workdir / f"group_{number}",
-            [workdir / f"member_{index:03d}" for index in indices],
+            [names[index] for index in indices],
             swept,
+            [place for place, index in enumerate(indices) if index in spread],
         )
         for number, indices in enumerate(population.groups(members))
     ]
@@ -93,13 +106,31 @@ def _has_checkpoint(folder: Path) -> bool:
     return any(step.name.isdecimal() for step in (folder / "checkpoints").glob("*"))
 
 
+def logs(workdir: Path) -> dict[int, Path]:
+    """Folders of TensorBoard logs by the member of the sweep whose they are."""
+    named = ((re.match(r"(?:member_)?(\d{3,})(?:,|$)", folder.name), folder) for folder in sorted(workdir.glob("*")))
+    return {int(name[1]): folder for name, folder in named if name and folder.is_dir()}
+
+
+def _name(index: int, values: Mapping[str, Any], swept: Sequence[str]) -> str:
+    """What TensorBoard calls a member, such as 007,latent_dim=32,seed=0."""
+    last = [path.rpartition(".")[2] for path in swept]
+    words = [
+        f"{short if last.count(short) == 1 else path}={values[path]:g}"
+        if isinstance(values[path], float)
+        else f"{short if last.count(short) == 1 else path}={values[path]}"
+        for path, short in zip(swept, last, strict=True)
+    ]
+    return re.sub(r"[^\w.,=+-]+", "-", ",".join([f"{index:03d}", *words]))[:_LONGEST]
+
+
 def read(workdir: Path) -> dict[int, Member]:
     """The members of a run by their index in the sweep, of those groups that have a checkpoint.
 
     Raises:
         CheckpointError: there is none, or one of another format.
     """
-    found = {}
+    found, of_members = {}, logs(workdir)
     for folder in filter(_has_checkpoint, _folders(workdir)):
         checkpoints = Checkpoints(folder / "checkpoints", keep=2)
         try:
@@ -119,7 +150,7 @@ def read(workdir: Path) -> dict[int, Member]:
                 validation.get("figures", {}),
                 record["diverged"][place],
                 record["steps"][place],
-                workdir if folder == workdir else workdir / f"member_{index:03d}",
+                workdir if folder == workdir else of_members.get(index, folder),
             )
     if not found:
         raise CheckpointError(

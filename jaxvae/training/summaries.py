@@ -6,6 +6,7 @@ and nowhere else.
 
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,38 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams import summary_v2 as hparams_plugin
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 from tensorboard.plugins.text import metadata as text_plugin
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+_PLUGINS = {"simple_value": "scalars", "histo": "histograms", "image": "images", "audio": "audio"}
+
 
 class Summaries:
-    """The log of one run: scalars, histograms, pictures, sounds and text, each at a step."""
+    """The log of one run: scalars, histograms, pictures, sounds and text, each at a step.
 
-    def __init__(self, directory: Path, first_step: int = 0) -> None:
+    `describe` says what a tag shows; TensorBoard shows it beside the tag.
+    """
+
+    def __init__(self, directory: Path, first_step: int = 0, describe: Callable[[str], str] = lambda tag: "") -> None:
         """Open a new event file; what an earlier one holds of steps after `first_step` is superseded."""
         self._writer = EventFileWriter(str(directory))
+        self._describe, self._described = describe, set()
         if first_step > 0:
             self._writer.add_event(
                 Event(wall_time=time.time(), step=first_step + 1, session_log=SessionLog(status=SessionLog.START))
             )
 
     def _add(self, step: int, *values: Summary.Value) -> None:
+        for value in values:
+            if value.tag not in self._described:  # the first of a file speaks for all
+                value.metadata.summary_description = self._describe(value.tag)
+                if not value.metadata.plugin_data.plugin_name:
+                    value.metadata.plugin_data.plugin_name = _PLUGINS[value.WhichOneof("value")]
+                self._described.add(value.tag)
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -86,10 +102,20 @@ class Summaries:
         metadata = text_plugin.create_summary_metadata(display_name=None, description=None)
         self._add(step, Summary.Value(tag=tag, metadata=metadata, tensor=tensor))
 
-    def hyperparameters(self, values: dict[str, bool | int | float | str]) -> None:
-        """Log what sets this run apart, for the table of TensorBoard's HParams page."""
-        proto = hparams_plugin.hparams_pb(values)
+    def begin(self, trial: str, values: dict[str, bool | int | float | str]) -> None:
+        """Log what sets this run apart, for the table of TensorBoard's HParams page, in which `trial` is its name."""
+        proto = hparams_plugin.hparams_pb(values, trial_id=trial)
         self._writer.add_event(Event(wall_time=time.time(), summary=proto))
+
+    def end(self, well: bool) -> None:
+        """Log that the run has ended, which the HParams page shows as its status."""
+        status = api_pb2.STATUS_SUCCESS if well else api_pb2.STATUS_FAILURE
+        ended = SessionEndInfo(status=status, end_time_secs=time.time())
+        metadata = hparams_metadata.create_summary_metadata(HParamsPluginData(session_end_info=ended))
+        value = Summary.Value(
+            tag=hparams_metadata.SESSION_END_INFO_TAG, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR
+        )
+        self._writer.add_event(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
         """Return when everything logged is on disk."""

@@ -10,14 +10,14 @@ An experiment is any frozen dataclass with the fields `name`, `train` (`jaxvae.c
 import abc
 import importlib
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Float, UInt8
 
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.hyperparams import Hyperparams
-from jaxvae.training.summaries import Summaries
 from jaxvae.training.train_state import Metrics, TrainState, Weights
 
 Record = dict[str, Any]
@@ -29,6 +29,17 @@ class Evaluation(NamedTuple):
     scalars: dict[str, float]
     """By the name that logs show, those of `Task.criterion` among them."""
     histograms: dict[str, np.ndarray]
+
+
+@runtime_checkable
+class Log(Protocol):
+    """Where pictures and sounds go (`jaxvae.training.summaries.Summaries`)."""
+
+    def image(self, step: int, tag: str, pixels: UInt8[np.ndarray, "row column 3"]) -> None:
+        """Log a picture."""
+
+    def audio(self, step: int, tag: str, audio: Float[np.ndarray, "sample"], sample_rate: int) -> None:
+        """Log a sound, full scale at 1."""
 
 
 class Source(Protocol):
@@ -115,9 +126,13 @@ class Task(abc.ABC):
         """Arrays that `show` is to log of the weights. Pure."""
         return None
 
-    def show(self, log: Summaries, step: int, shown: Any) -> None:
+    def show(self, log: Log, step: int, shown: Any) -> None:
         """Log pictures and sounds of one member."""
         return None
+
+    def describe(self, tag: str) -> str:
+        """What a tag of the logs shows and in which unit, for a person; empty where that is not known."""
+        return ""
 
     @abc.abstractmethod
     def criterion_words(self, experiment: Any, value: float) -> str:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import jax
-import matplotlib
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from jaxvae import block, config, devices, spectrogram
@@ -18,17 +17,42 @@ from jaxvae.data import dataset
 from jaxvae.data.audio import to_float
 from jaxvae.data.dataset import Dataset, Split
 from jaxvae.data.input_pipeline import Examples, InputPipeline
+from jaxvae.models.heads import HEADS
 from jaxvae.models.vae import VAE, Randomness, sample_randomness, still
 from jaxvae.spectrogram import Statistics
 from jaxvae.training import losses, schedules, vae_steps
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.hyperparams import Hyperparams
-from jaxvae.training.summaries import Summaries
-from jaxvae.training.task import Evaluation, Record, Task
+from jaxvae.training.task import Evaluation, Log, Record, Task
 from jaxvae.training.train_state import Metrics, TrainState, Weights
 
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
+_MODES = {
+    "blind": "Blind: the encoder hears the wet clip alone.",
+    "dry_aware": "Dry-aware: the encoder hears the clip before the effect as well.",
+}
+_FIGURES = {
+    "beta": "Weight of the KL divergences.",
+    "reconstruction": "Reconstruction term: nats a clip under a Gaussian decoder, or the mean squared error.",
+    "mean_squared": "Mean squared error per pixel of the normalised spectrogram.",
+    "kl": "KL divergence of the effect's posterior from the prior, nats a clip.",
+    "val/kl": "KL divergence of the posteriors of effect and content from the prior, nats a clip.",
+    "content_kl": "KL divergence of the content's posterior from the prior, nats a clip.",
+    "decoder_std": "Standard deviation of the Gaussian decoder, learned, per pixel.",
+    "contrastive": "Nats to tell the clip of the same setting from the others of the batch (InfoNCE).",
+    "negative_elbo": "−ELBO at beta 1 under the decoder of the best variance, nats a clip; depends on no weight.",
+    "criterion": "What the best weights are chosen by, the lower the better: nats of what the trained heads read, "
+    "summed over the modes trained; without heads the −ELBO.",
+    "active_share": "Share of the effect latent's dimensions that are in use: their posterior means have a variance "
+    "above .01 over the validation clips.",
+    "accuracy": "Share of clips whose likeliest effect is the right one.",
+    "kl_per_dimension": "KL divergence of each dimension of the effect latent, nats, averaged over validation clips.",
+    "variance_of_mean": "Variance over validation clips of each dimension of the effect latent's posterior mean.",
+    "1_dry": "A validation clip before the effect.",
+    "2_wet": "The same clip behind the effect.",
+    "3_decoded": "The same clip decoded from its posterior mean, blind, phases by Griffin and Lim's method.",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +104,7 @@ class VAETask(Task):
         Raises:
             CheckpointError: the record is of another data set.
         """
+        _require_what_shows()
         for member in members:
             schedules.warn_of_rest(member)
         model = dataclasses.replace(members[0].model, latent_dim=max(member.model.latent_dim for member in members))
@@ -205,18 +230,42 @@ class VAETask(Task):
         wet = block.firsts(examples[0].wet)
         return wet, vae_steps.reconstruct(weights, hyperparams, wet, model=self.model)
 
-    def show(self, log: Summaries, step: int, shown: tuple[np.ndarray, np.ndarray]) -> None:
+    @functools.cached_property
+    def _picture(self) -> Any:
+        from jaxvae.training.pictures import SideBySide  # here, so that a run is read without matplotlib
+
+        return SideBySide(self.experiment, self.statistics)
+
+    def show(self, log: Log, step: int, shown: tuple[np.ndarray, np.ndarray]) -> None:
         """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
         inputs, outputs = shown
         split, chosen = self.validation_split, block.firsts(self._shown_clips)
         audio, scale = self.experiment.audio, self.experiment.spectrogram
-        for index, effect in enumerate(split.effect[chosen]):
-            tag = f"reconstruction/{index}_{self.data.effects[effect].name}"
-            log.image(step, tag, _side_by_side(inputs[index], outputs[index]))
+        for index, clip in enumerate(chosen):
+            effect = self.data.effects[split.effect[clip]]
+            settings = effect.settings(split.normalized[clip])
+            words = ", ".join(f"{name} {value:.3g}" for name, value in settings.items())
+            picture = self._picture.draw(inputs[index], outputs[index], f"{effect.name}: {words}")
+            log.image(step, f"reconstruction/{index}_{effect.name}", picture)
         wet, dry = to_float(split.audio(chosen[:1])[0]), split.dry(chosen[:1])[0]
         decoded = spectrogram.invert(outputs[:1], audio, scale, self.statistics)[0]
         for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
             log.audio(step, f"audio/{name}", sound, audio.sample_rate)
+
+    def describe(self, tag: str) -> str:
+        """What a tag of the logs shows and in which unit."""
+        group, _, name = tag.partition("/")
+        if group == "effect":
+            return f"Mean squared error per pixel over the validation clips of {name.rpartition('/')[0]}."
+        if group == "reconstruction":
+            return (
+                "A validation clip: its spectrogram and what the decoder makes of its posterior mean, blind. "
+                "Time in s, frequency in Hz."
+            )
+        mode, _, head = name.partition("/") if name.startswith(tuple(_MODES)) else ("", "", name)
+        words = _FIGURES.get(tag) or _FIGURES.get(name) or _by_its_function(head)
+        where = {"train": "Mean over the steps since the last point.", "val": "Mean over the validation clips."}
+        return " ".join(part for part in (words, _MODES.get(mode, ""), where.get(group, "")) if part)
 
     def criterion_words(self, experiment: Experiment, value: float) -> str:
         """What the criterion is made of, in nats."""
@@ -232,17 +281,20 @@ def _render(experiment: Experiment, recorded: str | None) -> Dataset:
     return dataset.render(experiment, progress=host == 0, recorded=recorded)
 
 
+def _by_its_function(figure: str) -> str:
+    """What a term of the loss or the likelihood of a head is, in the words of the function that gives it."""
+    head = figure.removesuffix("_nll")
+    function = HEADS[head].nll if head in HEADS else losses.TERMS.get(figure)
+    return (inspect.getdoc(function) or "").partition("\n")[0] if function else ""
+
+
 def _statistics(train: Split, experiment: Experiment) -> Statistics:
     measured = np.arange(min(train.clips, STATISTICS_CLIPS))
     batches = (train.audio(part) for part in np.array_split(measured, -(-len(measured) // 64)))
     return spectrogram.statistics(batches, experiment.audio, experiment.spectrogram)
 
 
-def _side_by_side(
-    spectrogram: Float[np.ndarray, "bin frame"], reconstruction: Float[np.ndarray, "bin frame"]
-) -> UInt8[np.ndarray, "row column 3"]:
-    """Input left, reconstruction right, low frequencies below; dark to bright is -3 to 3 standard deviations."""
-    gap = np.full((len(spectrogram), 4), 3.0)
-    values = np.concatenate([spectrogram, gap, reconstruction], axis=1)[::-1]
-    colours = matplotlib.colormaps["magma"](np.clip((values + 3.0) / 6.0, 0.0, 1.0), bytes=True)
-    return colours[..., :3].repeat(2, axis=0).repeat(2, axis=1)
+def _require_what_shows() -> None:
+    """Find out that a package of the extra `train` is missing before anything is rendered."""
+    import librosa  # noqa: F401
+    import matplotlib  # noqa: F401

@@ -167,8 +167,8 @@ def test_clips_that_cannot_be_used_are_left_out_and_counted(tiny, tmp_path):
 def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(config_file, "load", lambda path: tiny)
     out = tmp_path / "ceiling.json"
-    command = ["ceiling", "tiny.py", "--out", str(out), "--clips", "2", "--evaluations", "100"]
-    monkeypatch.setattr(sys, "argv", command)
+    arguments = ["ceiling", "tiny.py", "--out", str(out), "--clips", "2", "--evaluations", "100"]
+    monkeypatch.setattr(sys, "argv", arguments)
     command_line.run_experiment(command.main, command.Options, command.__doc__)
     figures = json.loads(out.read_text())
     assert (figures["experiment"], figures["clips"], figures["evaluations"]) == ("tiny", 2, 100)
@@ -178,7 +178,7 @@ def test_the_command_writes_figures_of_every_parameter(tiny, tmp_path, monkeypat
         for scores in parameters.values():
             assert scores["r2"] <= 1 and 0 <= scores["hit"] <= 1 and scores["r2_clipped"] >= 0
     assert "drive_db" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", [*command[:-1], "50"])
+    monkeypatch.setattr(sys, "argv", [*arguments[:-1], "50"])
     with pytest.raises(SystemExit):
         command_line.run_experiment(command.main, command.Options, command.__doc__)
 

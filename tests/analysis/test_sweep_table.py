@@ -11,13 +11,7 @@ import shutil
 import matplotlib.colors
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
-from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
-from tensorboard.context import RequestContext
-from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2
-from tensorboard.plugins.hparams.backend_context import Context
-from tensorboard.plugins.hparams.list_session_groups import Handler
 
 from analysis import embed, scoreboard
 from analysis import sweep_table as command
@@ -32,6 +26,7 @@ from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.summaries import Summaries
 from jaxvae.training.vae_task import VAETask
+from tests.hparams import hparams_of
 
 
 def made(sizes=(32, 64, 128, 256), betas=(0.3, 3.0), seeds=3, diverged=()):
@@ -72,7 +67,7 @@ def test_members_are_chosen_by_index_or_all_or_the_best(swept):
     every = members.load(swept, ("all",))
     assert [member.index for member in every] == [0, 1, 2, 3]
     assert [member.encoder.latent_dim for member in every] == [4, 4, 8, 8]
-    assert (every[2].title, every[2].logs) == ("member 2: latent_dim 8, seed 0", swept / "member_002")
+    assert (every[2].title, every[2].logs) == ("member 2: latent_dim 8, seed 0", swept / "002,latent_dim=8,seed=0")
     assert [member.index for member in members.load(swept, (3, 1, 3))] == [3, 1]
     with pytest.raises(CheckpointError, match=r"no member 7; it has 0, 1, 2, 3"):
         members.load(swept, (7,))
@@ -375,23 +370,13 @@ def test_the_embedding_of_a_member_is_its_own(swept, tmp_path):
 
 
 def test_tensorboard_shows_each_members_swept_values_and_validation(swept):
-    events = EventMultiplexer().AddRunsFromDirectory(str(swept)).Reload()
-    provider = MultiplexerDataProvider(events, str(swept))
-    request = api_pb2.ListSessionGroupsRequest(
-        start_index=0,
-        slice_size=10,
-        allowed_statuses=[api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_RUNNING],
-        col_params=[
-            {"metric": {"tag": "val/negative_elbo"}, "include_in_result": True},
-            *({"hparam": path, "include_in_result": True} for path in ("model.latent_dim", "train.seed")),
-        ],
-    )
-    table = Handler(RequestContext(), Context(TBContext(data_provider=provider)), "", request).run()
     found = run_folder.read(swept)
-    rows = {group.sessions[0].name: group for group in table.session_groups}
-    assert sorted(rows) == [f"member_{index:03d}" for index in found]
-    for index, one in found.items():
-        row = rows[f"member_{index:03d}"]
+    rows = {group.sessions[0].name: group for group in hparams_of(swept)}
+    assert sorted(rows) == ["000,latent_dim=4,seed=0", "001,latent_dim=4,seed=1", *sorted(rows)[2:]]
+    for (name, row), one in zip(sorted(rows.items()), found.values(), strict=True):
+        assert one.logs == swept / name
+        assert row.name == f"swept/{name}"  # the trial is called what its run is called
+        assert len(row.sessions) == 1 and row.sessions[0].status == api_pb2.STATUS_SUCCESS
         assert {path: value.number_value for path, value in row.hparams.items()} == {
             "model.latent_dim": one.experiment.model.latent_dim,
             "train.seed": one.experiment.train.seed,

@@ -159,7 +159,7 @@ def test_member_is_judged_by_what_it_trains_whatever_others_of_its_program_do(ti
     settings = dataclasses.replace(tiny.train, steps=5)
     assert train(dataclasses.replace(tiny, train=settings, sweep=listed(changes)), tmp_path) == 0
     for index, names in enumerate(judged):
-        scalars = _scalars(tmp_path / f"member_{index:03d}")
+        scalars = _scalars(run_folder.logs(tmp_path)[index])
         expected = sum(scalars[f"val/{name}"][-1] for name in names)
         assert scalars["val/criterion"][-1] == pytest.approx(expected, rel=1e-5)
         assert inference.load(tmp_path, member=index).has_heads == (index < 3)
