@@ -11,7 +11,7 @@ WORKDIR ?= runs/demo
 help:
 	@echo "make demo         render, train and report on the bundled recordings; writes $(WORKDIR)/report.html"
 	@echo "make test         all tests but those that need the extras below"
-	@echo "make test-extras  compare with PyTorch and with an independent plug-in host (installs both)"
+	@echo "make test-extras  compare with PyTorch and an independent plug-in host (installs both); install the wheel"
 	@echo "make bench        training speed of networks, beside the PyTorch original (installs it), and of populations"
 	@echo "make lint         style checks"
 	@echo "make setup        only make .venv"
@@ -38,7 +38,7 @@ test: setup
 	touch $@
 
 test-extras: .venv/extras
-	$(PYTEST) -m "benchmark or evaluation"
+	$(PYTEST) -m "benchmark or evaluation or package"
 
 bench: .venv/extras
 	$(BIN)/python -m analysis.benchmark.network

@@ -16,13 +16,14 @@ from jaxvae import numba_cache
 
 numba_cache.ensure()  # before anything imports numba
 
-__all__ = ["effects", "load", "read_audio"]
+__version__ = "0.1.0"
+__all__ = ["SpectrogramEncoder", "__version__", "effects", "load", "read_audio"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use, so that rendering effects does not wait for JAX.
-    if name == "load":
-        return importlib.import_module("jaxvae.inference").load
+    if name in ("SpectrogramEncoder", "load"):
+        return getattr(importlib.import_module("jaxvae.inference"), name)
     if name == "read_audio":
         return importlib.import_module("jaxvae.data.waveform").read
     if name == "effects":

@@ -13,8 +13,10 @@ that it wrote. Of a sweep, analyses of one model take `--member 3`, and those th
 import collections
 import contextlib
 import dataclasses
+import importlib.metadata
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -200,6 +202,13 @@ def _ended_by_one_line(interrupted: str = "interrupted") -> Iterator[None]:
     except (ValueError, OSError) as error:
         told = isinstance(error, OSError) and error.filename is None and error.strerror
         sys.exit(f"error: {told or error}")  # without the number that Python puts before it
+    except ModuleNotFoundError as error:
+        if not (extra := _extra_of(error.name or "")):
+            raise
+        sys.exit(
+            f"error: this needs the package {error.name}, of the extra {extra}: pip install 'jaxvae[{extra}]', in a "
+            f"checkout pip install -e '.[{extra}]'"
+        )
     except (RuntimeError, AssertionError) as error:
         if _from_module(error) == "jax._src.xla_bridge":
             asked = os.environ.get("JAX_PLATFORMS", "")
@@ -219,6 +228,18 @@ def _ended_by_one_line(interrupted: str = "interrupted") -> Iterator[None]:
         sys.exit(interrupted)
 
 
+def _extra_of(module: str) -> str | None:
+    """The extra that a missing module is part of; None where it is no dependency of an extra."""
+    package = {"PIL": "pillow", "dask": "distributed", "sklearn": "scikit-learn", "umap": "umap-learn"}
+    name = module.partition(".")[0]
+    needing = [
+        re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+        for requirement in importlib.metadata.requires("jaxvae") or ()
+        if re.match(rf"{re.escape(package.get(name, name))}\b(?!-)", requirement)
+    ]
+    return needing[0][1] if needing and all(needing) else None
+
+
 def _from_module(error: BaseException) -> str:
     """Name of the module that raised an error."""
     trace = error.__traceback__
@@ -235,4 +256,9 @@ def _name(written: Written) -> None:
 def _program() -> str | None:
     """Such as python -m analysis.report, where the program was started so."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
+    if spec is None:
+        return None
+    module, _, command = spec.name.removesuffix(".__main__").partition("jaxvae.")
+    if not module and command:  # the package is installed, and this is one of its commands
+        return f"jaxvae {command.partition('.')[2]}"
+    return f"python -m {spec.name.removesuffix('.__main__')}"

@@ -9,8 +9,8 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
 
-def hparams_of(logdir, *runs):
-    """The rows of the page, with every number and the metric val/negative_elbo; of some runs only, if any are named."""
+def hparams_of(logdir, paths, *runs):
+    """The rows of the page, with the values of these fields and the metric val/negative_elbo; of some runs only, if any are named."""
     events = EventMultiplexer()
     for run in runs:
         events.AddRun(str(logdir / run), run)
@@ -21,6 +21,9 @@ def hparams_of(logdir, *runs):
         start_index=0,
         slice_size=100,
         allowed_statuses=[api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_RUNNING],
-        col_params=[{"metric": {"tag": "val/negative_elbo"}, "include_in_result": True}],
+        col_params=[
+            {"metric": {"tag": "val/negative_elbo"}, "include_in_result": True},
+            *({"hparam": path, "include_in_result": True} for path in paths),
+        ],
     )
     return Handler(RequestContext(), context, "", request).run().session_groups

@@ -15,7 +15,6 @@ import soxr
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-import configs
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
@@ -51,14 +50,14 @@ def picture(title: str, caption: str, drawn: Figure) -> Picture:
 
 def commands(run: Path, experiment: config.Experiment, member: int | None = None) -> list[str]:
     """Command lines that train this run and draw its pictures."""
-    source = Path(configs.__file__).with_name(f"{experiment.name}.py")
+    source = config_file.FOLDER / f"{experiment.name}.py"
     train = f"python -m launch.train CONFIG --workdir {shlex.quote(str(run))}"
     if source.is_file():
         base = config_file.load(source)
         in_config = {"sweep.members"} | {path for changes in base.sweep.members for path, _ in changes}
         changed = [line.split(": ", 1)[0] for line in fields.differences(base, experiment)]
         values = {name: _field(experiment, name) for name in changed if name not in in_config}
-        train = train.replace("CONFIG", f"configs/{source.name}") + "".join(
+        train = train.replace("CONFIG", source.stem) + "".join(
             f" --{name.replace('_', '-')} {shlex.join(map(str, value if isinstance(value, tuple) else [value]))}"
             for name, value in values.items()
         )

@@ -104,24 +104,22 @@ def test_sounds_of_any_rate_keep_their_length_and_pitch(rate):
 
 
 def test_commands_repeat_the_overrides_of_a_config(tmp_path):
-    demo = config_file.load(report.Path(report.configs.__file__).with_name("demo.py"))
+    demo = config_file.load("demo")
     changed = dataclasses.replace(
         demo,
         model=dataclasses.replace(demo.model, latent_dim=32),
         data=dataclasses.replace(demo.data, audio=("my loops", "speech")),
     )
     train = report.commands(tmp_path / "my run", changed)[0]
-    assert train.startswith("python -m launch.train configs/demo.py --workdir '")
+    assert train.startswith("python -m launch.train demo --workdir '")
     assert "--model.latent-dim 32" in train
     assert "--data.audio 'my loops' speech" in train
 
 
 def test_commands_of_a_member_train_the_whole_sweep_and_draw_the_member(tmp_path):
-    swept = config_file.load(report.Path(report.configs.__file__).with_name("vae_latent_sweep.py"))
+    swept = config_file.load("vae_latent_sweep")
     member = sweep.members(swept)[6]
     changed = dataclasses.replace(member, audio=config.Audio(sample_rate=16_000))
     train, *others, _ = report.commands(tmp_path, changed, 6)
-    assert train == (
-        f"python -m launch.train configs/vae_latent_sweep.py --workdir {tmp_path} --audio.sample-rate 16000"
-    )
+    assert train == (f"python -m launch.train vae_latent_sweep --workdir {tmp_path} --audio.sample-rate 16000")
     assert all(" --member 6" in command for command in others)
