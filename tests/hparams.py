@@ -10,7 +10,7 @@ from tensorboard.plugins.hparams.list_session_groups import Handler
 
 
 def hparams_of(logdir, paths, *runs):
-    """The rows of the page, with the values of these fields and the metric val/negative_elbo; of some runs only, if any are named."""
+    """The rows of the page, or of some runs, with the values of these fields and the metric val/negative_elbo."""
     events = EventMultiplexer()
     for run in runs:
         events.AddRun(str(logdir / run), run)

@@ -29,7 +29,8 @@ from jaxvae.configs import demo
 config = c.Experiment(name="mine", audio=c.Audio(8_000, 8_192), spectrogram=c.Spectrogram(256, 256, 256, n_mels=32),
     data=c.Data(effects=("pedalboard/Distortion", "pedalboard/Delay"), audio=("sound",), train_clips=8,
     validation_clips=8, test_clips=8), model=c.Model(latent_dim=4),
-    train=c.Train(steps=2, batch_size=8, validate_every=1, log_every=1, warmup_steps=0))
+    train=c.Train(steps=2, batch_size=8, validate_every=1, log_every=1, warmup_steps=0),
+    execution=c.Execution(devices=1))
 """
 ABSENT = """
 import sys
