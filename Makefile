@@ -4,16 +4,18 @@ UV_VERSION = 0.13.9
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
 WORKDIR ?= runs/demo
+DEBIAN_PACKAGES = g++ mda-lv2 lv2-dev dpf-source
 
-.PHONY: setup demo test test-extras lint bench lock clean
+.PHONY: setup demo test test-extras system-packages lint bench wheel lock clean
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make demo         render, train and report on the bundled recordings; writes $(WORKDIR)/report.html"
-	@echo "make test         all tests but those that need the extras below"
+	@echo "make test         all tests but those that need the extras below; installs $(DEBIAN_PACKAGES)"
 	@echo "make test-extras  compare with PyTorch and an independent plug-in host (installs both); install the wheel"
 	@echo "make bench        training speed of networks, beside the PyTorch original (installs it), and of populations"
 	@echo "make lint         style checks"
+	@echo "make wheel        dist/jaxvae-*.whl, the package with the console command jaxvae"
 	@echo "make setup        only make .venv"
 
 setup: .venv/installed
@@ -30,14 +32,18 @@ demo: setup
 	$(BIN)/python -m launch.train configs/demo.py --workdir $(WORKDIR)
 	$(BIN)/python -m analysis.report $(WORKDIR)
 
-test: setup
+test: setup system-packages
 	$(PYTEST)
+
+# What some tests need beside Python, on Debian.
+system-packages:
+	@.ci/system_packages $(DEBIAN_PACKAGES)
 
 .venv/extras: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 dawdreamer==0.9.0
 	touch $@
 
-test-extras: .venv/extras
+test-extras: .venv/extras system-packages
 	$(PYTEST) -m "benchmark or evaluation or package"
 
 bench: .venv/extras
@@ -47,6 +53,9 @@ bench: .venv/extras
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+wheel: setup
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 
 # Resolve the pinned versions anew, for every supported Python at once.
 lock: setup

@@ -6,9 +6,12 @@ Compiled programs are kept for the length of the session, so that tests and the 
 import atexit
 import dataclasses
 import fcntl
+import functools
 import os
 import shutil
+import subprocess
 import tempfile
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join(
@@ -36,6 +39,7 @@ import pytest  # noqa: E402
 import soundfile  # noqa: E402
 
 from jaxvae import config  # noqa: E402
+from jaxvae.effects import mda  # noqa: E402
 from jaxvae.sweep import grid  # noqa: E402
 
 
@@ -71,6 +75,40 @@ def tiny(recordings, tmp_path_factory):
         train=config.Train(steps=30, batch_size=8, validate_every=5, log_every=5, warmup_steps=4, patience=0),
         execution=config.Execution(devices=1),
     )
+
+
+_PROBES = {
+    "g++": lambda: shutil.which("g++"),
+    "lv2-dev": lambda: (
+        subprocess.run(
+            ["g++", "-E", "-x", "c", "-"], input=b"#include <lv2/core/lv2.h>", capture_output=True
+        ).returncode
+        == 0
+    ),
+    "mda-lv2": lambda: not mda.unavailable(),
+    "dpf-source": lambda: Path("/usr/share/dpf/distrho").is_dir(),
+}
+_LEFT_OUT = "left out for want of Debian packages: apt-get install --no-install-recommends"
+
+
+@functools.cache
+def _is_here(package):
+    return bool(_PROBES[package]())
+
+
+def pytest_runtest_setup(item):
+    """Leave out a test whose Debian packages are missing; where CI is set, nothing may be left out."""
+    missing = [name for mark in item.iter_markers("debian") for name in mark.args if not _is_here(name)]
+    if missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{_LEFT_OUT} {' '.join(missing)}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say loudly what was left out."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
+    for reason in sorted({reason for reason in reasons if _LEFT_OUT in reason}):
+        count = sum(reason == other for other in reasons)
+        terminalreporter.write_line(f"WARNING: {count} tests {reason.removeprefix('Skipped: ')}", red=True, bold=True)
 
 
 def pytest_collection_modifyitems(items):

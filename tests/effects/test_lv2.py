@@ -14,6 +14,7 @@ import scipy.signal
 from jaxvae import effects
 from jaxvae.effects import lv2, mda
 
+pytestmark = pytest.mark.debian("g++", "lv2-dev", "mda-lv2")
 RATE = 24_000
 NINE = tuple(effect.name for effect in mda.EFFECTS)
 DB = 20 / np.log(10)

@@ -4,7 +4,6 @@ Needs dpf-source, lv2-dev, mda-lv2 and g++ (apt-get install dpf-source lv2-dev m
 """
 
 import platform
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -15,21 +14,18 @@ import pytest
 from jaxvae import effects
 from jaxvae.effects import lv2, trial
 
+pytestmark = pytest.mark.debian("g++", "lv2-dev", "mda-lv2", "dpf-source")
 RATE = 24_000
 DPF = Path("/usr/share/dpf/distrho")
 SHIM = Path(__file__).parent / "vst3_shim"
-NEEDS = "apt-get install dpf-source lv2-dev mda-lv2 g++"
 
 
 def delay() -> lv2.Plugin:
-    plugin = lv2.find("http://drobilla.net/plugins/mda/Delay")
-    assert plugin is not None, f"no mda Delay to put into a VST3; {NEEDS}"
-    return plugin
+    return lv2.find("http://drobilla.net/plugins/mda/Delay")
 
 
 def build(folder: Path, name: str, source: Path, *options: str) -> str:
     """Name of the VST3 effect that is made of a file, in a few seconds."""
-    assert DPF.is_dir() and shutil.which("g++"), f"no DPF in {DPF} or no g++; {NEEDS}"
     bundle = folder / f"{name}.vst3"
     binary = bundle / "Contents" / f"{platform.machine()}-linux" / f"{name}.so"
     binary.parent.mkdir(parents=True)
