@@ -7,6 +7,7 @@ are registered from outside.
 import contextlib
 import dataclasses
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -23,7 +24,7 @@ from analysis.sections.outline import Outline, columns
 from analysis.sections.score import Figure, Score
 from analysis.sections.section import Section
 from analysis.sections.table import Entries
-from jaxvae import backbones, config, effects, inference
+from jaxvae import backbones, config, config_file, effects, inference
 from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.effects import Effect, Parameter
@@ -162,6 +163,16 @@ def test_an_effect_back_end_is_rendered_and_trained_on(run):
     np.testing.assert_allclose(wet[np.isclose(dry, 0.15)], 0.05, atol=1e-6)
     assert np.sum(run.split.effect == 0) == run.split.clips // 2 and run.split.effects[0].name == "hand/Fold"
     assert "effect/hand/Fold/mean_squared" in run.logs[0]
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_a_back_end_more_changes_no_config_that_ships(path):
+    """Each names its effects, so that neither their number nor the clips that are a multiple of it change."""
+    before = config_file.load(path)
+    with added():
+        assert effects.names()[-1] == "hand/Fold"
+        assert config_file.load(path) == before
+    assert not any(name.startswith("hand/") for name in before.data.effects)
 
 
 def test_a_backbone_encodes_and_decodes(run):
