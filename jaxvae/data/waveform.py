@@ -11,7 +11,6 @@ Conventions
     Audio without a peak of `LEAST_PEAK` is silent.
 """
 
-import contextlib
 import math
 import numbers
 from collections.abc import Iterable, Iterator
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 from jaxtyping import Float32
 
-from jaxvae.data.audio import EXTENSIONS, AudioError
+from jaxvae.data import audio_file
+from jaxvae.data.audio_file import AudioError, Reading
 
 LEAST_PEAK, LARGEST_PEAK = 1e-10, 1e10
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
@@ -160,56 +159,16 @@ def of_file(path: str | Path) -> Track:
     infinity, or channels that cancel.
     """
     path = Path(path)
-    with _opened(path) as file:
-        rate, samples = file.samplerate, file.frames
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(f"{path} has a sample rate of {rate} Hz; use {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz")
-    if not samples:
-        raise AudioError(f"{path} holds no samples")
+    header = audio_file.header(path)
 
     def blocks() -> Iterator[np.ndarray]:
-        read, loudest, loudest_mono = 0, 0.0, 0.0
-        with _opened(path) as file:
-            while len(channels := _read(file, path)):
-                mono = channels.mean(axis=1)
-                if not np.isfinite(mono).all():
-                    raise AudioError(f"{path} holds NaN or infinite samples")
-                read += len(mono)
-                loudest = max(loudest, float(np.abs(channels).max()))
-                loudest_mono = max(loudest_mono, float(np.abs(mono).max()))
-                yield mono
-        if not read:
-            raise AudioError(f"{path} holds no samples")
-        if loudest > LEAST_PEAK and loudest_mono < 1e-4 * loudest:
+        reading = Reading(path)
+        yield from reading
+        if reading.loudest is not None:
             raise AudioError(f"{path} is silent in mono: its channels cancel; write one of them to a file of its own")
 
-    return Track(blocks, float(rate), samples)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    if path.is_dir():
-        raise AudioError(f"{path} is a folder; name a file in it")
-    if not path.is_file():
-        raise AudioError(f"no file at {path}")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
-        reason = str(error).rpartition(": ")[2].strip(". ")
-        raise AudioError(
-            f"{path} cannot be read as audio ({reason}); files of {kinds} can, and others once converted, such as "
-            f"by: ffmpeg -i {path.name} {path.stem}.wav"
-        ) from error
-    with file:
-        yield file
-
-
-def _read(file: soundfile.SoundFile, path: Path) -> Float32[np.ndarray, "sample channel"]:
-    try:
-        return file.read(_BLOCK, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path} is damaged ({error}); mend it or leave it out") from error
+    samples = header.samples  # a pipe does not know what is still to come
+    return Track(blocks, float(header.sample_rate), sum(map(len, Reading(path))) if samples is None else samples)
 
 
 def resampled(track: Track, sample_rate: float | int) -> Iterator[Float32[np.ndarray, " sample"]]:

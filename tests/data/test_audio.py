@@ -10,7 +10,7 @@ from scipy import signal
 
 import jaxvae
 from jaxvae.data import audio, audio_file, audio_folder
-from jaxvae.data.audio import AudioError
+from jaxvae.data.audio_file import AudioError
 
 BUNDLED = Path(jaxvae.__file__).parent / "bundled_audio"
 RATE = 24_000

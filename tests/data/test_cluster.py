@@ -20,7 +20,7 @@ from analysis.renders import chunks, embedding
 from analysis.renders.plan import draw_dry, random_settings
 from jaxvae import config, inference
 from jaxvae.data import cluster, dataset, manifest
-from jaxvae.data.audio import AudioError
+from jaxvae.data.audio_file import AudioError
 
 RATE, CLIP = 8_000, 2_048
 

@@ -17,7 +17,7 @@ from scipy import signal
 
 from jaxvae import config, effects, fields
 from jaxvae.data import audio, clips, dataset, shards
-from jaxvae.data.audio import AudioError
+from jaxvae.data.audio_file import AudioError
 from jaxvae.data.clips import REASONS, RenderError
 from jaxvae.data.recordings import SPLITS
 from jaxvae.data.storage import Folder

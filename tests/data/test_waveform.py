@@ -11,7 +11,7 @@ import soxr
 
 import jaxvae
 from jaxvae.data import waveform
-from jaxvae.data.audio import AudioError
+from jaxvae.data.audio_file import AudioError
 
 RATE = 8_000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 4_000).astype(np.float32)
