@@ -53,7 +53,7 @@ def test_members_of_a_sweep_have_readouts_of_their_own(swept, tmp_path, monkeypa
 
     monkeypatch.setattr(readouts, "fit", fit)
     written = readouts.complete(folder)
-    assert [path.parent.name for path in written] == [f"member_{index:03d}" for index in range(4)]
+    assert [int(path.parent.name.partition(",")[0]) for path in written] == [0, 1, 2, 3]
     assert [dim for dim, _ in asked] == [4, 4, 8, 8] and len({material for _, material in asked}) == 1
     assert inference.load(folder, member=2).readouts["blind"].temperature == 2.0
 

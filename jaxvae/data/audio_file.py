@@ -119,9 +119,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         source = mp3.with_length(path) if path.suffix.lower() == ".mp3" else None
         with _Forward(source or os.fsencode(path)) as file:
             if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
-                raise AudioError(
-                    f"{path} claims {file.samplerate} Hz; rates of {LOWEST_HZ} to {HIGHEST_HZ} Hz are read"
-                )
+                rates = f"rates of {LOWEST_HZ:,} to {HIGHEST_HZ:,} Hz are read"
+                raise AudioError(f"{path} claims {file.samplerate:,} Hz; {rates}")
             yield file
     except AudioError:
         raise

@@ -136,12 +136,12 @@ def _cancelling(path):
 FILES = [
     ("missing.wav", lambda path: None, "no file at .*missing.wav"),
     ("folder.wav", lambda path: path.mkdir(), "is a folder; name a file in it"),
-    ("song.m4a", lambda path: path.write_bytes(b"\0\0\0\x20ftypM4A "), r"wav, flac, .*: ffmpeg -i song.m4a song.wav"),
-    ("notes.txt", lambda path: path.write_text("no audio"), "notes.txt cannot be read as audio .*files of wav, flac"),
+    ("song.m4a", lambda path: path.write_bytes(b"\0\0\0\x20ftypM4A "), r"wav, .*flac, .*: ffmpeg -i song.m4a song.wav"),
+    ("notes.txt", lambda path: path.write_text("no audio"), "notes.txt cannot be read as audio .*files of wav, .*flac"),
     ("empty.wav", lambda path: path.write_bytes(b""), "cannot be read as audio"),
     ("none.wav", lambda path: soundfile.write(path, NOISE[:0], RATE), "holds no samples"),
     ("nan.wav", lambda path: soundfile.write(path, _spoiled(np.nan), RATE, "FLOAT"), "holds NaN or infinite samples"),
-    ("slow.wav", lambda path: soundfile.write(path, NOISE, 1), "has a sample rate of 1 Hz; use 1,000 to 1,000,000"),
+    ("slow.wav", lambda path: soundfile.write(path, NOISE, 1), "claims 1 Hz; rates of 1,000 to 1,000,000 Hz are read"),
     ("apart.wav", _cancelling, "silent in mono: its channels cancel"),
 ]
 
