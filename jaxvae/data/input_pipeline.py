@@ -3,7 +3,8 @@
 What travels at every step depends on what fits. Spectrograms are computed once and stay on the device where they take
 little memory (a mel spectrogram has an eighth of its clip's samples, and computing one takes a CPU as long as a third
 of a small network's step); a file beside the clips keeps them for the next run. Else the audio stays on the device if
-its memory is known and large enough. Else audio is read ahead and travels batch by batch.
+its memory is known and large enough. Else spectrograms are read ahead from the file, which the system keeps in memory
+as far as there is some, and travel batch by batch; where the disk has no room for the file, audio does.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -65,6 +66,7 @@ class InputPipeline:
         self._split, self._experiment, self._statistics, self._mesh = split, experiment, statistics, mesh
         self.pool = self._pool()
         """None when batches travel one by one."""
+        self._file = self._kept() if self.pool is None else None
 
     def _pool(self) -> Pool | None:
         split, experiment, local = self._split, self._experiment, self._mesh.local_devices
@@ -82,24 +84,78 @@ class InputPipeline:
 
     def _spectrograms(self) -> tuple[jax.Array, jax.Array]:
         """Those of all clips and of all contents, kept in the data set's folder where it has room for them."""
-        folder, clips = self._split.folder, self._split.clips
+        clips = self._split.clips
+        if (kept := self._read()) is not None:
+            return devices.place((kept[:clips], kept[clips:]), self._mesh, devices.SHARED)
+        with tqdm(total=self._shape[0], unit="clip", desc="spectrograms") as bar:
+            wet = self._all_spectrograms(self._split.audio, clips, bar)
+            dry = self._all_spectrograms(self._split.contents, self._shape[0] - clips, bar)
+        if jax.process_index() == 0 and self._has_room():
+            self._write(np.asarray(part.addressable_data(0)) for part in (wet, dry))
+        return wet, dry
+
+    def _kept(self) -> Pool | None:
+        """Those of all clips in their file, memory-mapped; made a chunk at a time; None where the disk has no room."""
+        kept, clips = self._read(), self._split.clips
+        if kept is None:
+            if not self._has_room():
+                warnings.warn(
+                    f"{self._split.folder} has no room for {self._bytes:,} bytes of spectrograms, so audio is read and "
+                    "transformed at every step, which takes about twice as long; make room, or use another "
+                    "data.directory",
+                    stacklevel=4,
+                )
+                return None
+            if jax.process_index() == 0:
+                self._write(self._made())
+            devices.wait_for_all_hosts("spectrograms")
+            kept = self._read()
+            if kept is None:  # a host that does not share the disk of the first
+                self._write(self._made())
+                kept = self._read()
+        return Pool(kept[:clips], kept[clips:], self._split.effect, self._split.normalized)
+
+    def _made(self) -> Iterator[np.ndarray]:
+        """Those of all clips, then of all contents, a chunk at a time."""
+        compute = jax.jit(lambda audio: self._compute(audio).astype(jnp.float16))
+        clips, total = self._split.clips, self._shape[0]
+        with tqdm(total=total, unit="clip", desc="spectrograms") as bar:
+            for read, count in ((self._split.audio, clips), (self._split.contents, total - clips)):
+                chunk = min(_CHUNK_CLIPS, count)
+                for first in range(0, count, chunk):
+                    start = min(first, count - chunk)  # one shape: the last chunk begins within the one before
+                    yield np.asarray(compute(read(np.arange(start, start + chunk))))[first - start :]
+                    bar.update(min(chunk, count - first))
+
+    @functools.cached_property
+    def _name(self) -> str:
+        """Of the file that keeps them."""
         made_by = [_FORMAT, dataclasses.asdict(self._experiment.spectrogram), [x.tolist() for x in self._statistics]]
         digest = hashlib.blake2b(json.dumps(made_by).encode(), digest_size=8).hexdigest()
-        name = f"spectrograms-{self._split.name}-{digest}.npy"
-        contents = block.content_of(clips)
-        shape = (clips + contents, self._experiment.bins, self._experiment.frames)
-        if (kept := _read(folder, name, shape)) is not None:
-            return devices.place((kept[:clips], kept[clips:]), self._mesh, devices.SHARED)
-        with tqdm(total=shape[0], unit="clip", desc="spectrograms") as bar:
-            wet = self._all_spectrograms(self._split.audio, clips, bar)
-            dry = self._all_spectrograms(self._split.contents, contents, bar)
-        free, needed = folder.free(), 2 * math.prod(shape)
-        if jax.process_index() == 0 and (free is None or needed < free):
-            with folder.write(name, needed) as file:
-                np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
-                for part in (wet, dry):
-                    file.write(np.asarray(part.addressable_data(0)).data)
-        return wet, dry
+        return f"spectrograms-{self._split.name}-{digest}.npy"
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        clips = self._split.clips
+        return clips + block.content_of(clips), self._experiment.bins, self._experiment.frames
+
+    @property
+    def _bytes(self) -> int:
+        return 2 * math.prod(self._shape)
+
+    def _has_room(self) -> bool:
+        free = self._split.folder.free()
+        return free is None or self._bytes < free
+
+    def _write(self, parts: Iterable[Float16[np.ndarray, "clip bin frame"]]) -> None:
+        header = {"descr": "<f2", "fortran_order": False, "shape": self._shape}
+        with self._split.folder.write(self._name, self._bytes) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(part).data)
+
+    def _read(self) -> Float16[np.ndarray, "clip bin frame"] | None:
+        return _read(self._split.folder, self._name, self._shape)
 
     def _all_spectrograms(self, read: Callable[[np.ndarray], np.ndarray], clips: int, bar: tqdm) -> jax.Array:
         """Those of all clips that `read` gives, filled in place: memory holds them and a chunk of audio, no more."""
@@ -124,12 +180,14 @@ class InputPipeline:
 
     def batch(self, indices: Int[np.ndarray, "batch"]) -> Any:
         """What `examples` takes for these clips, which are whole blocks: indices into the pool, or the clips."""
-        return order.batch(self._split, indices) if self.pool is None else indices
+        if self.pool is not None:
+            return indices
+        return order.batch(self._split, indices) if self._file is None else _take(self._file, indices)
 
     def batches(self, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Any]:
         """`batch` of each training step from `first_step` to before `last_step`."""
         if self.pool is None:
-            yield from order.prefetch(self._split, seed, first_step, last_step, batch_size)
+            yield from order.prefetch(self.batch, self._split, seed, first_step, last_step, batch_size)
         else:
             for step in range(first_step, last_step):
                 yield order.indices(self._split, seed, step, batch_size)

@@ -7,9 +7,9 @@ Conventions
 
 import functools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Int, Int16, Int32, Int64
@@ -18,6 +18,8 @@ from jaxvae import block
 from jaxvae.data.dataset import Split
 
 _AHEAD = 2  # batches prefetched
+
+_Batch = TypeVar("_Batch")
 
 
 class Batch(NamedTuple):
@@ -61,12 +63,17 @@ def batch(split: Split, indices: Int[np.ndarray, "batch"]) -> Batch:
     return Batch(split.audio(indices), contents, split.effect[indices], split.normalized[indices])
 
 
-def prefetch(split: Split, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Batch]:
-    """Batches of the steps from `first_step` to before `last_step`, read ahead by a thread that ends with it."""
+def prefetch(
+    read: Callable[[np.ndarray], _Batch], split: Split, seed: int, first_step: int, last_step: int, batch_size: int
+) -> Iterator[_Batch]:
+    """What `read` gives of the clips of the steps from `first_step` to before `last_step`.
+
+    A thread that ends with it reads ahead.
+    """
     with ThreadPoolExecutor(1, "prefetch") as thread:
         ahead: deque = deque()
         for step in range(first_step, last_step):
-            ahead.append(thread.submit(batch, split, indices(split, seed, step, batch_size)))
+            ahead.append(thread.submit(read, indices(split, seed, step, batch_size)))
             if len(ahead) > _AHEAD:
                 yield ahead.popleft().result()
         while ahead:

@@ -41,10 +41,40 @@ def _seen(source):
     return [jax.device_get(compute(source.pool, batch)) for batch in source.batches(3, 1, 5, 8)]
 
 
-def test_all_three_ways_deliver_the_same_examples(split, statistics, tiny, monkeypatch):
+def _travelling(split, tiny, statistics, monkeypatch, room):
+    """Examples that no device has the memory for, with a disk that has room for their spectrograms or not."""
+    with monkeypatch.context() as patched:
+        patched.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
+        if room:
+            return InputPipeline(split, tiny, statistics, MESH)
+        patched.setattr("jaxvae.data.storage.Folder.free", lambda folder: 1_000)
+        with pytest.warns(UserWarning, match=r"no room for [\d,]+ bytes of spectrograms.*make room, or use another"):
+            return InputPipeline(split, tiny, statistics, MESH)
+
+
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_spectrograms_that_no_memory_holds_are_read_from_their_file(split, statistics, tiny, monkeypatch, chunk):
+    monkeypatch.setattr(input_pipeline, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
+    resident = InputPipeline(split, tiny, statistics, MESH)
+    (path,) = _kept(split)
+    whole = path.read_bytes()
+    path.unlink()
+    streamed = _travelling(split, tiny, statistics, monkeypatch, room=True)
+    assert streamed.pool is None and path.read_bytes() == whole  # bit for bit what devices keep
+    assert all(batch.wet.dtype == np.float16 for batch in streamed.batches(3, 1, 5, 8))
+    for first, second in zip(_seen(resident), _seen(streamed), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, first, second)
+    with monkeypatch.context() as patched:
+        patched.setattr(spectrogram, "compute", None)  # nothing is computed again
+        _travelling(split, tiny, statistics, monkeypatch, room=True)
+
+
+def test_all_ways_deliver_the_same_examples(split, statistics, tiny, monkeypatch):
     kept = InputPipeline(split, tiny, statistics, MESH)
+    (path,) = _kept(split)
+    path.unlink()
+    streamed = _travelling(split, tiny, statistics, monkeypatch, room=False)
     monkeypatch.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
-    streamed = InputPipeline(split, tiny, statistics, MESH)
     of_audio = 3 * split.clips * tiny.audio.clip_samples
     monkeypatch.setattr(input_pipeline, "resident", lambda size, devices: size == of_audio)
     resident = InputPipeline(split, tiny, statistics, MESH)

@@ -1,5 +1,6 @@
 """The order of training: every block once an epoch, the same batches whenever they are asked for."""
 
+import functools
 import threading
 
 import numpy as np
@@ -86,31 +87,29 @@ def prefetching() -> int:
 
 
 def test_prefetch_gives_the_batches_and_leaves_no_thread(train):
-    fetched = list(order.prefetch(train, 3, 2, 9, 8))
+    read = functools.partial(order.batch, train)
+    fetched = list(order.prefetch(read, train, 3, 2, 9, 8))
     assert len(fetched) == 7
     for step, one in zip(range(2, 9), fetched, strict=True):
         for found, expected in zip(one, order.batch(train, order.indices(train, 3, step, 8)), strict=True):
             np.testing.assert_array_equal(found, expected)
-    stopped = order.prefetch(train, 3, 0, 1_000, 8)
+    stopped = order.prefetch(read, train, 3, 0, 1_000, 8)
     next(stopped)
     assert prefetching() == 1
     stopped.close()
     assert prefetching() == 0
-    assert list(order.prefetch(train, 3, 4, 4, 8)) == []
+    assert list(order.prefetch(read, train, 3, 4, 4, 8)) == []
 
 
-def test_prefetch_passes_errors_on_and_leaves_no_thread(train, monkeypatch):
-    real = order.batch
-
-    def fails_at_four(split: dataset.Split, indices: np.ndarray) -> order.Batch:
-        if np.array_equal(indices, order.indices(split, 0, 4, 4)):
+def test_prefetch_passes_errors_on_and_leaves_no_thread(train):
+    def fails_at_four(indices: np.ndarray) -> order.Batch:
+        if np.array_equal(indices, order.indices(train, 0, 4, 4)):
             raise OSError("the disk is gone")
-        return real(split, indices)
+        return order.batch(train, indices)
 
-    monkeypatch.setattr(order, "batch", fails_at_four)
     fetched = []
     with pytest.raises(OSError, match="the disk is gone"):
-        for one in order.prefetch(train, 0, 0, 10, 4):
+        for one in order.prefetch(fails_at_four, train, 0, 0, 10, 4):
             fetched.append(one)
     assert len(fetched) == 4
     assert prefetching() == 0
