@@ -151,14 +151,15 @@ def _riff_frames(path: Path) -> int:
     """Samples of a channel that the header of a WAV file claims, of which libsndfile tells those that are there; 0
     where it claims nothing, or is of another kind."""
     with open(path, "rb") as file:
-        if file.read(12)[::8] != b"RW":  # RIFF....WAVE
+        if file.read(4) not in (b"RIFF", b"RF64"):
             return 0
+        file.seek(12)
         block = 0
         while len(header := file.read(8)) == 8:
             name, size = header[:4], int.from_bytes(header[4:], "little")
             if name == b"fmt ":
-                block = int.from_bytes(file.read(size)[12:14], "little")
-                continue
+                block = int.from_bytes(file.read(14)[12:], "little")
+                size = max(size - 14, 0)
             if name == b"data":
                 return size // block if block and size < 2**32 - 2**16 else 0  # the rest means unknown
             file.seek(size + size % 2, os.SEEK_CUR)

@@ -135,7 +135,7 @@ class Dataset:
             raise FileNotFoundError(
                 f"{absent} of the {len(own)} {name} shards are not in {self.folder}; render the other parts"
             )
-        with ThreadPoolExecutor() as threads:  # they may have to be fetched
+        with ThreadPoolExecutor(effects.cores() + 4) as threads:  # they may have to be fetched
             recipes = list(threads.map(lambda shard: shards.read_recipe(shard, self.folder), own))
         return Split(
             name,

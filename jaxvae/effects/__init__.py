@@ -5,8 +5,9 @@ Conventions
     `settings` are physical values by parameter name; `normalized` are the same on [0, 1], in the order of the
     parameters. A render starts from silence and depends on nothing but its arguments.
     Names are "pedalboard/Delay", "mda/Delay" or "vst3:/path/to/plugin.vst3#plugin name". A back-end is imported
-    when one of its effects is asked for. The tables need no plug-in, so a finished data set or a checkpoint can be
-    read where its plug-ins are missing; only rendering needs them (a VST3 describes itself, so it must be there).
+    when one of its effects is asked for. The tables need no plug-in, and a data set records those of its effects
+    (`recorded`), so a finished set or a checkpoint can be read where its plug-ins are missing; only rendering needs
+    them.
 """
 
 import dataclasses
