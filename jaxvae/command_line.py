@@ -109,7 +109,15 @@ def parse(
         line = dataclasses.make_dataclass(
             "CommandLine",
             [
-                ("config", Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="Python file; comes first.")]),
+                (
+                    "config",
+                    Annotated[
+                        tyro.conf.Positional[Path],
+                        tyro.conf.arg(
+                            metavar="CONFIG", help="Python file, or the name of one that ships; comes first."
+                        ),
+                    ],
+                ),
                 ("options", Annotated[kind, tyro.conf.arg(name="")]),
                 ("experiment", Annotated[Experiment, tyro.conf.arg(name="")], loaded),
             ],

@@ -10,6 +10,7 @@ member are chunks of their own, so that who loads one reads one.
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,14 @@ class Checkpoints:
         """Start to write a checkpoint of trees of arrays, which may be donated right after."""
         saved = {name: ocp.args.StandardSave(tree, _by_member(tree)) for name, tree in items.items()}
         saved["record"] = ocp.args.JsonSave({"format": FORMAT, **record})
+        self.wait()
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(items)) // jax.process_count()
+        free = shutil.disk_usage(self._manager.directory).free
+        if free < needed:  # told before, because what is under way when a disk is full says it hundreds of times
+            raise self._full(f"it takes {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free")
         try:
-            self.wait()
             self._manager.save(step, args=ocp.args.Composite(**saved), force=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._full(error) from error
 
     def wait(self) -> None:
@@ -52,7 +57,7 @@ class Checkpoints:
         except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
             raise self._full(error) from error
 
-    def _full(self, error: Exception) -> OSError:
+    def _full(self, error: Exception | str) -> OSError:
         # tensorstore says what the system said twice, among a page of its own.
         known = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES)]
         reason = next((text for text in known if text in str(error)), str(error))
@@ -62,8 +67,11 @@ class Checkpoints:
         )
 
     def close(self) -> None:
-        """Finish writing and release the background threads."""
-        self._manager.close()
+        """Finish writing and release the background threads. OSError when something could not be written."""
+        try:
+            self._manager.close()
+        except (OSError, ValueError) as error:
+            raise self._full(error) from error
 
     def latest_step(self) -> int | None:
         """Step of the newest checkpoint, None where there is none."""

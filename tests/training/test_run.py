@@ -102,6 +102,17 @@ def test_damaged_checkpoint_is_refused_with_what_to_delete(tiny, trained, tmp_pa
         train(tiny, tmp_path)
 
 
+def test_a_disk_without_room_for_a_checkpoint_is_one_sentence_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2_000_000))
+    with contextlib.closing(Checkpoints(tmp_path, keep=2)) as checkpoints:
+        checkpoints.save(1, {"state": np.zeros(400_000, np.float32)}, {})
+        checkpoints.wait()
+        with pytest.raises(OSError, match=r"it takes 2\.4 MB and 2\.0 MB are free; make room there, and the same comm"):
+            checkpoints.save(2, {"state": np.zeros(600_000, np.float32)}, {})
+        assert checkpoints.latest_step() == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_saves_and_the_same_command_continues_bitwise(tiny, trained, tmp_path, number):
     process = _start(tiny, tmp_path)
