@@ -19,7 +19,7 @@ from jaxvae.training.task import Task
 
 SHOWN_MEMBERS = 8
 """Members of a sweep whose pictures and sounds are logged, spread over all of them: 2 MB each at every validation."""
-_LONGEST = 120  # letters in a folder's name; file systems allow 255 bytes
+_LONGEST = 120  # letters in a folder's name; file systems allow 255
 
 
 class Group(NamedTuple):
@@ -115,13 +115,11 @@ def logs(workdir: Path) -> dict[int, Path]:
 def _name(index: int, values: Mapping[str, Any], swept: Sequence[str]) -> str:
     """What TensorBoard calls a member, such as 007,latent_dim=32,seed=0."""
     last = [path.rpartition(".")[2] for path in swept]
-    words = [
-        f"{short if last.count(short) == 1 else path}={values[path]:g}"
-        if isinstance(values[path], float)
-        else f"{short if last.count(short) == 1 else path}={values[path]}"
-        for path, short in zip(swept, last, strict=True)
-    ]
-    return re.sub(r"[^\w.,=+-]+", "-", ",".join([f"{index:03d}", *words]))[:_LONGEST]
+    words = []
+    for path, short in zip(swept, last, strict=True):
+        value = f"{values[path]:g}" if isinstance(values[path], float) else values[path]
+        words.append(f"{short if last.count(short) == 1 else path}={value}")
+    return re.sub(r"[^\w.,=+-]+", "-", ",".join([f"{index:03d}", *words]), flags=re.ASCII)[:_LONGEST]
 
 
 def read(workdir: Path) -> dict[int, Member]:
