@@ -6,6 +6,7 @@
 import ast
 import difflib
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def main() -> None:
     known = commands()
     name = sys.argv[1].replace("-", "_") if len(sys.argv) > 1 and sys.argv[1] not in ("-h", "--help") else None
     if name is None:
+        if hasattr(signal, "SIGPIPE"):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as any program that head has seen enough of
         width = max(map(len, known))
         lines = [f"  {command:<{width}}  {line}" for command, (_, line) in known.items()]
         print("\n".join(["usage: jaxvae COMMAND ...", "", *lines, "", "jaxvae COMMAND --help lists its options."]))
