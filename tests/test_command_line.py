@@ -311,6 +311,13 @@ def test_help_waits_for_no_package_that_is_slow_to_import_and_needs_none_of_them
     assert of_a_run == takes_a_run and len(of_a_run) >= 8
 
 
+@pytest.mark.parametrize("command", ["-m launch.render --help", "-c 'from launch.console import main; main()' --help"])
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(command):
+    line = f"set -o pipefail; {sys.executable} {command} | head -c 1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("u", "")
+
+
 def test_render_says_what_it_wrote(path, tmp_path):
     command = [sys.executable, "-m", "launch.render", path]
     part = subprocess.run([*command, "--part", "1/3"], capture_output=True, text=True, check=True)
