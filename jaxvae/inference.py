@@ -167,10 +167,10 @@ class SpectrogramEncoder:
         wet, before = waveform.of_file(path), None if dry is None else waveform.of_file(dry)
         try:
             return self._identify(wet, before, progress)
+        except AudioError:  # which names the file
+            raise
         except ValueError as error:
-            raise (
-                error if str(path) in str(error) or str(dry) in str(error) else ValueError(f"{path}: {error}")
-            ) from error
+            raise ValueError(f"{path}: {error}") from error
 
     def _identify(
         self, wet: Track, dry: Track | None, progress: Callable[[float], object] | None = None
@@ -204,7 +204,8 @@ class SpectrogramEncoder:
             told(slice(row, row + 1), float(start_s), min(float(start_s) + seconds, wet.seconds))
             for row, start_s in enumerate(windows.start_s)
         ]
-        whole = told(slice(None), 0.0, wet.seconds)
+        # A file may be shorter than its header claims.
+        whole = told(slice(None), 0.0, min(wet.seconds, (windows.silent[0] + len(parts) + 1) * seconds))
         return Identification(self.experiment.name, dry is not None, whole, tuple(parts), tuple(notes))
 
     def read(self, audio: Any, sample_rate: Any, dry: Any = None) -> Reading:
@@ -263,10 +264,11 @@ class SpectrogramEncoder:
         self._require_aware(dry)
         length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
         wet = waveform.tracks(audio, sample_rate)
-        if (times := max(waveform.repetitions(track, rate, length) for track in wet)) > 2:
+        shortest = min(wet, key=lambda track: track.samples)
+        if (times := waveform.repetitions(shortest, rate, length)) > 2:
             warnings.warn(
-                f"a recording of less than {length / rate / (times - 1):.2f} s is repeated {times} times to fill a "
-                f"window of {length / rate:.2f} s; the embedding is that of the repetition",
+                f"audio of {shortest.seconds:.2f} s is repeated {times} times to fill a window of "
+                f"{length / rate:.2f} s; the embedding is that of the repetition",
                 stacklevel=4,
             )
         if dry is None:
@@ -300,8 +302,9 @@ class SpectrogramEncoder:
             ValueError: a recording is silent.
         """
         length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
-        heard: list[tuple[int, float, np.ndarray]] = []  # recording, start, peaks of the wet and the dry window
-        seen = np.zeros(len(wet), int)
+        recordings: list[int] = []  # of each window, as all that follows
+        starts: list[float] = []
+        peaks: list[list[float]] = []  # of the wet and the dry window
         levelled: list[list[np.ndarray]] = []
         parts: list[Posterior] = []
 
@@ -313,28 +316,31 @@ class SpectrogramEncoder:
 
         for recording in range(len(wet)):
             sources = [wet[recording]] if dry is None else [wet[recording], dry[recording]]
-            for pieces in zip(*(waveform.windows(source, rate, length) for source in sources), strict=False):
-                start_s = seen[recording] * length / rate
-                seen[recording] += 1
-                peaks = np.array([np.abs(piece).max() for piece in pieces])
-                if (peaks > waveform.LEAST_PEAK).all():
-                    heard.append((recording, start_s, peaks))
+            cut = zip(*(waveform.windows(source, rate, length) for source in sources), strict=False)
+            for number, pieces in enumerate(cut):
+                recordings.append(recording)
+                starts.append(number * length / rate)
+                peaks.append([float(np.abs(piece).max()) for piece in pieces])
+                if min(peaks[-1]) > waveform.LEAST_PEAK:
                     levelled.append([set_peak(piece, WET_PEAK_DBFS) for piece in pieces])
                 if len(levelled) == _BATCH:
                     flush()
                 if progress is not None:
-                    progress(start_s + length / rate)
+                    progress(starts[-1] + length / rate)
         flush()
-        recordings = np.array([recording for recording, _, _ in heard], int)
-        if silent := sorted(set(range(len(wet))) - set(recordings.tolist())):
+        if len(set(recordings)) < len(wet):
+            raise ValueError(f"a recording has not one sample at {rate} Hz; use longer ones")
+        of, levels = np.array(recordings), np.array(peaks)
+        encoded = levels.min(axis=1) > waveform.LEAST_PEAK
+        kept = encoded & _audible(of, levels)
+        found = np.bincount(of[kept], minlength=len(wet))
+        if len(silent := np.flatnonzero(found == 0)):
             if len(wet) == 1:
-                raise ValueError("the recording or the dry one is silent wherever the other is not; use another")
+                either = "the recording" if dry is None else "the recording or the dry one"
+                raise ValueError(f"{either} is silent in every window; use another")
             raise ValueError(f"{len(silent)} of {len(wet)} clips are silent, the first is {silent[0]}; drop them")
-        kept = _audible(recordings, np.stack([peaks for _, _, peaks in heard]))
-        posterior = Posterior(*(np.concatenate(column)[kept] for column in zip(*parts, strict=True)))
-        starts = np.array([start_s for _, start_s, _ in heard])[kept]
-        silent = seen - np.bincount(recordings[kept], minlength=len(wet))
-        return Windows(posterior, recordings[kept], starts, silent)
+        posterior = Posterior(*(np.concatenate(column)[kept[encoded]] for column in zip(*parts, strict=True)))
+        return Windows(posterior, of[kept], np.array(starts)[kept], np.bincount(of) - found)
 
     def _firsts(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip sample"]:
         """The first window of each recording that is not silent, at the level of training."""
@@ -389,7 +395,7 @@ def _audible(
 
     Without the dry recording, the wet one is judged by the limit of the dry one.
     """
-    loudest = np.full((recording.max() + 1, peaks.shape[1]), 0.0)
+    loudest = np.zeros((recording[-1] + 1, peaks.shape[1]))
     np.maximum.at(loudest, recording, peaks)
     limits_db = [CROP_SILENT_DBFS] if peaks.shape[1] == 1 else [WET_SILENT_DBFS, CROP_SILENT_DBFS]
     return (peaks >= gain(np.array(limits_db)) * loudest[recording]).all(axis=1)
@@ -399,8 +405,6 @@ def _means(
     values: Float[np.ndarray, "window feature"], recording: Int[np.ndarray, " window"], recordings: int
 ) -> Float[np.ndarray, "recording feature"]:
     """Averages over the windows of each recording."""
-    if len(values) == recordings:  # one window each
-        return values
     sums = np.zeros((recordings, values.shape[1]))
     np.add.at(sums, recording, values)
     return (sums / np.bincount(recording)[:, None]).astype(values.dtype)

@@ -77,10 +77,17 @@ def test_silent_windows_are_left_out(encoder, audio, dry):
     np.testing.assert_allclose(encoder.embed(wet, RATE, before)[0], expected, atol=1e-4)
 
 
+def test_recordings_that_are_never_heard_together_are_refused(encoder, audio, dry):
+    """The dry recording is silent where the wet one is not."""
+    hush = np.zeros(CLIP, np.float32)
+    with pytest.raises(ValueError, match="the recording or the dry one is silent in every window"):
+        encoder.embed(np.concatenate([audio[0, 0], hush]), RATE, np.concatenate([0.001 * dry[0, 0], dry[1, 0]]))
+
+
 def test_shorter_audio_is_tiled_and_more_than_twice_with_a_warning(encoder, audio):
     half, quarter = audio[0, 0, : CLIP // 2], audio[0, 0, : CLIP // 4]
     np.testing.assert_allclose(encoder.embed(half, RATE), encoder.embed(np.tile(half, 2), RATE), atol=1e-5)
-    with pytest.warns(UserWarning, match=r"is repeated 4 times to fill a window of 1.02 s"):
+    with pytest.warns(UserWarning, match=r"audio of 0.26 s is repeated 4 times to fill a window of 1.02 s"):
         np.testing.assert_allclose(encoder.embed(quarter, RATE), encoder.embed(np.tile(quarter, 4), RATE), atol=1e-5)
 
 
@@ -117,7 +124,7 @@ def test_spectrogram_and_reconstruction_have_the_shape_of_the_experiment(encoder
         (lambda audio: audio[..., :0], "none of them 0"),
         (lambda audio: audio[None], r"has shape \(1, 3, 1, 8192\)"),
         (lambda audio: audio * [[[1]], [[0]], [[1]]], "1 of 3 clips are silent, the first is 1"),
-        (lambda audio: audio[0] * 1e-40, "the recording .* is silent"),
+        (lambda audio: audio[0] * 1e-40, "the recording is silent in every window; use another"),
         (lambda audio: np.where(audio > 0.3, np.nan, audio), "not finite"),
     ],
 )

@@ -204,7 +204,7 @@ def test_a_network_that_knows_a_setting_reaches_1_and_one_that_guesses_0(tiny):
             settings = [
                 np.stack([sharp, *np.full((len(kind.parameters) - 1, len(rows), 20), 0.05)], axis=1) for kind in kinds
             ]
-            return inference.Reading(np.zeros((len(rows), 2)), tuple(settings))
+            return inference.Reading(self.effects, np.zeros((len(rows), 2)), None, tuple(settings))
 
     clips = audio.to_float(test.audio(np.arange(test.clips)))
     figures = ceiling.supervised(Knowing(), test)
