@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from analysis.models import representations
 from jaxvae import effects, inference, readouts
 from jaxvae.answer import NO_EFFECT, answer
 from launch import identify
@@ -67,6 +68,16 @@ def test_reading_is_of_effects_only_and_no_effect_stands_beside_it(encoder, song
     assert (encoder.read_by_heads(mean).effect != reading.effect).any()
     aware = encoder.read_mean(mean, dry_aware=True)
     assert (aware.effect != reading.effect).any()
+
+
+def test_scoreboard_reads_by_the_readout_of_the_mode_of_a_row(encoder, song):
+    mean = encoder.embed(song, RATE)
+    for hears, aware in (("wet", False), ("wet and dry", True)):
+        reading = encoder.read_mean(mean, aware)
+        effect, settings = representations.answers(representations.read(encoder, mean, hears), encoder.parameters)
+        np.testing.assert_allclose(effect, reading.effect, atol=1e-6)
+        for found, expected in zip(settings, reading.settings, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["blind", "dry_aware"])

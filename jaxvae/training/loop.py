@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from jaxvae import devices
 from jaxvae.training import run_folder
-from jaxvae.training.run import CRITERION, Run, TrainingDiverged, start
+from jaxvae.training.run import CRITERION, Run, TrainingDiverged, require_same, start
 from jaxvae.training.task import Task
 from jaxvae.training.train_state import Metrics
 
@@ -45,6 +45,8 @@ def train(experiment: Any, workdir: Path, kind: type[Task]) -> int:
     """
     groups = run_folder.groups(experiment, workdir)
     run_folder.require_own(groups, workdir)
+    for group in groups[1:]:  # now, not after the groups before it were trained
+        require_same(group, kind)
     for number, group in enumerate(groups, start=1):
         name = experiment.name if len(groups) == 1 else f"{experiment.name} {number}/{len(groups)}"
         try:

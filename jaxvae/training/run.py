@@ -18,7 +18,7 @@ from jaxtyping import Bool
 
 from jaxvae import devices, fields
 from jaxvae.fields import Value
-from jaxvae.training import population, train_state
+from jaxvae.training import population, run_folder, train_state
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.hyperparams import Hyperparams, hyperparams
 from jaxvae.training.run_folder import Group
@@ -69,6 +69,17 @@ def start(group: Group, kind: type[Task]) -> "Run":
     run.begin() if record is None else run.resume(record)
     run.open_logs()
     return run
+
+
+def require_same(group: Group, kind: type[Task]) -> None:
+    """Nothing, where the folder of a group holds no checkpoint, or one of this group.
+
+    Raises:
+        CheckpointError: it holds a run of another config.
+    """
+    if run_folder.has_checkpoint(group.folder):
+        with contextlib.closing(Checkpoints(group.folder / "checkpoints", keep=2)) as checkpoints:
+            _previous_record(checkpoints, group, kind)
 
 
 class Run:

@@ -86,7 +86,7 @@ def require_own(groups: Sequence[Group], workdir: Path) -> None:
         CheckpointError: it holds others, which would hide these or be mixed up with them.
     """
     own = {group.folder for group in groups}
-    found = [folder for folder in _folders(workdir) if folder not in own and _has_checkpoint(folder)]
+    found = [folder for folder in _folders(workdir) if folder not in own and has_checkpoint(folder)]
     if not found:
         return
     holds = "a single run" if found[0] == workdir else f"a sweep with {', '.join(folder.name for folder in found)}"
@@ -102,7 +102,8 @@ def _folders(workdir: Path) -> list[Path]:
     return [workdir, *sorted(groups, key=lambda folder: int(folder.name.removeprefix("group_")))]
 
 
-def _has_checkpoint(folder: Path) -> bool:
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a group has one in its folder."""
     return any(step.name.isdecimal() for step in (folder / "checkpoints").glob("*"))
 
 
@@ -129,7 +130,7 @@ def read(workdir: Path) -> dict[int, Member]:
         CheckpointError: there is none, or one of another format.
     """
     found, of_members = {}, logs(workdir)
-    for folder in filter(_has_checkpoint, _folders(workdir)):
+    for folder in filter(has_checkpoint, _folders(workdir)):
         checkpoints = Checkpoints(folder / "checkpoints", keep=2)
         try:
             record = checkpoints.record(checkpoints.latest_step())

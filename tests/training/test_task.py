@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from flax import linen as nn
 
 from jaxvae import fields, inference
-from jaxvae.sweep import grid
+from jaxvae.sweep import grid, listed
 from jaxvae.training import loop, run_folder, task
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.hyperparams import hyperparams
@@ -117,6 +118,16 @@ def test_single_run_and_sweep_do_not_share_a_folder(tmp_path):
         loop.train(sweep, tmp_path / "sweep", Regressor)
     assert sorted(tmp_path.rglob("*")) == before
     run_folder.require_own(run_folder.groups(sweep, tmp_path / "stopped"), tmp_path / "stopped")
+
+
+def test_folder_of_another_sweep_is_refused_before_the_first_group_is_trained(tmp_path):
+    short = dataclasses.replace(Line(), train=dataclasses.replace(Line().train, steps=10))
+    assert loop.train(dataclasses.replace(short, sweep=grid({"train.batch_size": (8, 16)})), tmp_path, Regressor) == 0
+    shutil.rmtree(tmp_path / "group_0")
+    other = dataclasses.replace(short, sweep=listed([{"train.batch_size": 8}, {"train.batch_size": 16, "slope": 2.0}]))
+    with pytest.raises(CheckpointError, match=r"group_1 holds a run of another config; .*\n  slope: 3.0 -> 2.0"):
+        loop.train(other, tmp_path, Regressor)
+    assert not (tmp_path / "group_0").exists()
 
 
 def test_run_that_was_never_validated_has_no_best_weights(tmp_path, monkeypatch):
