@@ -2,21 +2,19 @@
 
 import dataclasses
 import functools
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from jaxvae import config, effects, spectrogram
+from jaxvae import config, effects, spectrogram, windows
 from jaxvae.answer import Answer, Identification, answer
 from jaxvae.data import waveform
-from jaxvae.data.audio import gain, set_peak
-from jaxvae.data.clips import CROP_SILENT_DBFS, WET_PEAK_DBFS, WET_SILENT_DBFS
+from jaxvae.data.audio import AudioError
 from jaxvae.data.waveform import Track
 from jaxvae.models import heads, readout
 from jaxvae.models.heads import Logits
@@ -27,8 +25,7 @@ from jaxvae.training import run_folder, task, train_state, vae_steps
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.hyperparams import Hyperparams, hyperparams
 from jaxvae.training.train_state import TrainState, Weights
-
-_BATCH = 32  # clips encoded at once: large enough for the matrix products, small enough for a laptop's cache
+from jaxvae.windows import BATCH
 
 
 class Reading(NamedTuple):
@@ -43,18 +40,6 @@ class Reading(NamedTuple):
     settings: tuple[Float[np.ndarray, "clip parameter bin"], ...]
     """Of each effect, were the clip of it: probabilities of equal bins on [0, 1]. `effects.get(name).parameters` are
     the parameters in their order."""
-
-
-class Windows(NamedTuple):
-    """Parts of recordings, each of a clip's length and brought to a clip's level by itself, that are not silent."""
-
-    posterior: Posterior
-    """(window, latent)"""
-    recording: Int[np.ndarray, " window"]
-    """Index of the recording that it is of."""
-    start_s: Float[np.ndarray, " window"]
-    silent: Int[np.ndarray, " recording"]
-    """Parts of each recording that are left out."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,9 +103,9 @@ class SpectrogramEncoder:
             ValueError: audio or dry is in no form that can be used, silent or not finite, the two are not of the same
                 number and length, or the run is blind and dry was given.
         """
-        wet, before = self._tracks(audio, sample_rate, dry)
-        windows = self._windows(self._posterior_of_audio, wet, before)
-        return Posterior(*(_means(part, windows.recording, len(wet)) for part in windows.posterior))
+        self._require_aware(dry)
+        wet, before = windows.recordings(audio, sample_rate, dry, self.experiment.audio)
+        return windows.encode(self._encode, wet, before, self.experiment.audio).means()
 
     def posterior_of_spectrograms(
         self,
@@ -134,9 +119,12 @@ class SpectrogramEncoder:
 
     def content(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip content"]:
         """Posterior means of what was played, averaged over the windows of longer audio."""
-        wet, _ = self._tracks(audio, sample_rate, None)
-        windows = self._windows(lambda clips: Posterior(*2 * [self._content(clips)]), wet, None)
-        return _means(windows.posterior.mean, windows.recording, len(wet))
+        wet, _ = windows.recordings(audio, sample_rate, None, self.experiment.audio)
+
+        def encode(clips: np.ndarray) -> np.ndarray:
+            return _in_batches(self._content, clips)
+
+        return windows.encode(encode, wet, None, self.experiment.audio).means()
 
     def identify(self, audio: Any, sample_rate: Any, dry: Any = None) -> Identification:
         """What was done to one recording, as probabilities of effects and "no effect", and settings with intervals.
@@ -181,14 +169,14 @@ class SpectrogramEncoder:
         length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
         notes = []
         if dry is not None:
-            wet, dry, trimmed = _together(wet, dry)
+            wet, dry, trimmed = windows.together(wet, dry)
             notes += trimmed
         if (times := waveform.repetitions(wet, rate, length)) > 1:
             notes.append(f"the recording is {wet.seconds:.2f} s long and was repeated {times} times to fill a window")
-        windows = self._windows(self._posterior_of_audio, [wet], None if dry is None else [dry], progress)
-        if windows.silent[0]:
-            notes.append(f"{windows.silent[0]} silent of {windows.silent[0] + len(windows.start_s)} windows left out")
-        reading = self.read_mean(windows.posterior.mean, dry_aware=dry is not None)
+        found = windows.encode(self._encode, [wet], None if dry is None else [dry], self.experiment.audio, progress)
+        if found.silent[0]:
+            notes.append(f"{found.silent[0]} silent of {found.silent[0] + len(found.start_s)} windows left out")
+        reading = self.read_mean(found.encoded.mean, dry_aware=dry is not None)
         if reading.no_effect is None:
             notes.append(
                 "this run has no readout yet, so the probabilities are too sure and have no 'no effect'; the command "
@@ -202,10 +190,10 @@ class SpectrogramEncoder:
 
         parts = [
             told(slice(row, row + 1), float(start_s), min(float(start_s) + seconds, wet.seconds))
-            for row, start_s in enumerate(windows.start_s)
+            for row, start_s in enumerate(found.start_s)
         ]
         # A file may be shorter than its header claims.
-        whole = told(slice(None), 0.0, min(wet.seconds, (windows.silent[0] + len(parts) + 1) * seconds))
+        whole = told(slice(None), 0.0, min(wet.seconds, (found.silent[0] + len(parts) + 1) * seconds))
         return Identification(self.experiment.name, dry is not None, whole, tuple(parts), tuple(notes))
 
     def read(self, audio: Any, sample_rate: Any, dry: Any = None) -> Reading:
@@ -249,114 +237,22 @@ class SpectrogramEncoder:
 
     def spectrogram(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
         """What the network sees: the normalised spectrogram of the first window of each recording."""
-        return _in_batches(self._compute, self._firsts(audio, sample_rate))
+        return _in_batches(self._compute, windows.firsts(audio, sample_rate, self.experiment.audio))
 
     def reconstruct(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
         """The decoder's spectrogram at the posterior mean of the first window of each recording."""
-        return _in_batches(self._reconstruct, self._firsts(audio, sample_rate))
+        return _in_batches(self._reconstruct, windows.firsts(audio, sample_rate, self.experiment.audio))
 
     def _require_aware(self, dry: Any) -> None:
         if dry is not None and not self.dry_aware:
             raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
 
-    def _tracks(self, audio: Any, sample_rate: Any, dry: Any) -> tuple[list[Track], list[Track] | None]:
-        """Recordings and those before the effect, of the same length each."""
-        self._require_aware(dry)
-        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
-        wet = waveform.tracks(audio, sample_rate)
-        shortest = min(wet, key=lambda track: track.samples)
-        if (times := waveform.repetitions(shortest, rate, length)) > 2:
-            warnings.warn(
-                f"audio of {shortest.seconds:.2f} s is repeated {times} times to fill a window of "
-                f"{length / rate:.2f} s; the embedding is that of the repetition",
-                stacklevel=4,
-            )
-        if dry is None:
-            return wet, None
-        before = waveform.tracks(dry, sample_rate, "dry")
-        if len(before) != len(wet):
-            raise ValueError(
-                f"dry holds {len(before)} recordings, audio {len(wet)}; use the same recordings before the effect"
-            )
-        for index, pair in enumerate(zip(wet, before, strict=True)):
-            samples = [track.samples for track in pair]
-            if abs(samples[0] - samples[1]) >= length / rate * pair[0].sample_rate:
-                which = f"recording {index} of " if len(wet) > 1 else ""
-                raise ValueError(
-                    f"{which}audio is {pair[0].seconds:.2f} s long ({samples[0]} samples), dry {pair[1].seconds:.2f} s "
-                    f"({samples[1]}); where they begin together, trim both to {min(samples)} samples"
-                )
-        pairs = [_together(*pair)[:2] for pair in zip(wet, before, strict=True)]  # a bounce has a tail
-        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-
-    def _windows(
-        self,
-        encode: Callable[..., Posterior],
-        wet: Sequence[Track],
-        dry: Sequence[Track] | None,
-        progress: Callable[[float], object] | None = None,
-    ) -> Windows:
-        """What `encode` makes of windows that are not silent, a batch in memory at a time.
-
-        Raises:
-            ValueError: a recording is silent.
-        """
-        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
-        recordings: list[int] = []  # of each window, as all that follows
-        starts: list[float] = []
-        peaks: list[list[float]] = []  # of the wet and the dry window
-        levelled: list[list[np.ndarray]] = []
-        parts: list[Posterior] = []
-
-        def flush() -> None:
-            if levelled:
-                clips = [np.stack(column) for column in zip(*levelled, strict=True)]
-                parts.append(_in_batches(encode, *clips))
-                levelled.clear()
-
-        for recording in range(len(wet)):
-            sources = [wet[recording]] if dry is None else [wet[recording], dry[recording]]
-            cut = zip(*(waveform.windows(source, rate, length) for source in sources), strict=False)
-            for number, pieces in enumerate(cut):
-                recordings.append(recording)
-                starts.append(number * length / rate)
-                peaks.append([float(np.abs(piece).max()) for piece in pieces])
-                if min(peaks[-1]) > waveform.LEAST_PEAK:
-                    levelled.append([set_peak(piece, WET_PEAK_DBFS) for piece in pieces])
-                if len(levelled) == _BATCH:
-                    flush()
-                if progress is not None:
-                    progress(starts[-1] + length / rate)
-        flush()
-        if len(set(recordings)) < len(wet):
-            raise ValueError(f"a recording has not one sample at {rate} Hz; use longer ones")
-        of, levels = np.array(recordings), np.array(peaks)
-        encoded = levels.min(axis=1) > waveform.LEAST_PEAK
-        kept = encoded & _audible(of, levels)
-        found = np.bincount(of[kept], minlength=len(wet))
-        if len(silent := np.flatnonzero(found == 0)):
-            if len(wet) == 1:
-                either = "the recording" if dry is None else "the recording or the dry one"
-                raise ValueError(f"{either} is silent in every window; use another")
-            raise ValueError(f"{len(silent)} of {len(wet)} clips are silent, the first is {silent[0]}; drop them")
-        posterior = Posterior(*(np.concatenate(column)[kept[encoded]] for column in zip(*parts, strict=True)))
-        return Windows(posterior, of[kept], np.array(starts)[kept], np.bincount(of) - found)
-
-    def _firsts(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip sample"]:
-        """The first window of each recording that is not silent, at the level of training."""
-        length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
-        tracks, firsts = waveform.tracks(audio, sample_rate), []
-        for index, track in enumerate(tracks):
-            found = waveform.windows(track, rate, length)
-            first = next((window for window in found if np.abs(window).max() > waveform.LEAST_PEAK), None)
-            if first is None:
-                raise ValueError(f"clip {index} of {len(tracks)} is silent; drop it")
-            firsts.append(set_peak(first, WET_PEAK_DBFS))
-        return np.stack(firsts)
-
     def _compute(self, batch: np.ndarray) -> jax.Array:
         experiment = self.experiment
         return _spectrogram(batch, self.statistics, audio=experiment.audio, settings=experiment.spectrogram)
+
+    def _encode(self, *clips: np.ndarray) -> Posterior:
+        return _in_batches(self._posterior_of_audio, *clips)
 
     def _posterior_of_audio(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
         return self._posterior(self._compute(wet), None if dry is None else self._compute(dry))
@@ -377,37 +273,6 @@ class SpectrogramEncoder:
     @property
     def _model(self) -> VAE:
         return VAE(self.experiment.model, self.parameters)
-
-
-def _together(wet: Track, dry: Track) -> tuple[Track, Track, list[str]]:
-    """Both as long as the shorter, and what to say of it."""
-    seconds = min(wet.seconds, dry.seconds)
-    surplus = max(wet.seconds, dry.seconds) - seconds
-    longer = "wet" if wet.seconds > dry.seconds else "dry"
-    said = [f"the last {surplus:.2f} s of the {longer} recording are left out: the other ends there"]
-    return waveform.shortened(wet, seconds), waveform.shortened(dry, seconds), said if surplus > 0.01 else []
-
-
-def _audible(
-    recording: Int[np.ndarray, " window"], peaks: Float[np.ndarray, "window track"]
-) -> Bool[np.ndarray, " window"]:
-    """Windows that training could have met: what went into the effect is not silent, nor is what came out.
-
-    Without the dry recording, the wet one is judged by the limit of the dry one.
-    """
-    loudest = np.zeros((recording[-1] + 1, peaks.shape[1]))
-    np.maximum.at(loudest, recording, peaks)
-    limits_db = [CROP_SILENT_DBFS] if peaks.shape[1] == 1 else [WET_SILENT_DBFS, CROP_SILENT_DBFS]
-    return (peaks >= gain(np.array(limits_db)) * loudest[recording]).all(axis=1)
-
-
-def _means(
-    values: Float[np.ndarray, "window feature"], recording: Int[np.ndarray, " window"], recordings: int
-) -> Float[np.ndarray, "recording feature"]:
-    """Averages over the windows of each recording."""
-    sums = np.zeros((recordings, values.shape[1]))
-    np.add.at(sums, recording, values)
-    return (sums / np.bincount(recording)[:, None]).astype(values.dtype)
 
 
 # Jitted once for all encoders, so that those which differ only in their weights share a program.
@@ -443,9 +308,9 @@ def _reconstruct(weights: Weights, numbers: Hyperparams, spectrograms: jax.Array
 def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> Any:
     """`function` of all rows, called on one shape only, with outputs joined along the clip axis."""
     outputs, count = [], len(arrays[0])
-    for first in range(0, count, _BATCH):
-        batches = [array[first : first + _BATCH] for array in arrays]
-        padded = [np.concatenate([batch, np.repeat(batch[-1:], _BATCH - len(batch), axis=0)]) for batch in batches]
+    for first in range(0, count, BATCH):
+        batches = [array[first : first + BATCH] for array in arrays]
+        padded = [np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)]) for batch in batches]
         outputs.append(jax.device_get(function(*padded)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *outputs)
 

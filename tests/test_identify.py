@@ -151,6 +151,18 @@ def test_command_refuses_what_it_cannot_read_before_it_loads_a_model(tmp_path):
         identify.Options((tmp_path, tmp_path), dry=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(lambda song: 0 * song, "song.wav: the recording is silent in every window"), (lambda song: song / 0, "NaN or")],
+)
+def test_file_that_turns_out_unusable_while_it_is_read_is_named_once(encoder, song, tmp_path, spoil, message):
+    with np.errstate(all="ignore"):
+        soundfile.write(tmp_path / "song.wav", spoil(song), RATE, "FLOAT")
+    with pytest.raises(ValueError, match=message) as refused:
+        encoder.identify_file(tmp_path / "song.wav")
+    assert str(refused.value).count("song.wav") == 1
+
+
 def test_several_recordings_and_runs_without_heads_are_refused(encoder, song):
     with pytest.raises(ValueError, match="audio holds 2 recordings; identify them one by one"):
         encoder.identify([song, song], RATE)

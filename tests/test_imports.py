@@ -23,7 +23,7 @@ ORDER = """
     jaxvae.models: effect_encoder heads readout vae
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
     jaxvae.training: run_folder vae_steps pictures vae_task run loop
-    jaxvae: answer inference readouts command_line __init__
+    jaxvae: answer windows inference readouts command_line __init__
     launch: hosts contents console
     analysis: __init__
     analysis.metrics: confidence calibration paths probes layout reconstruction retrieval
