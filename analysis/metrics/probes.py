@@ -344,7 +344,7 @@ def active_units(mean: Float[np.ndarray, "clip latent"], threshold: float = 0.01
 
 def _classifiers(neighbours: int) -> tuple[Pipeline, Pipeline]:
     return (
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000)),
+        make_pipeline(StandardScaler(), _regression(1.0)),
         make_pipeline(StandardScaler(with_std=False), KNeighborsClassifier(neighbours, metric="cosine")),
     )
 
