@@ -43,7 +43,7 @@ BIG = ("mda_six", "grant2023_objective", "supervised", "CONFIG", "RUN")  # other
 SMALL = {
     "launch.train": "--data.train-clips 48 --data.validation-clips 24 --data.test-clips 48 --train.steps 2 "
     "--train.validate-every 2 --train.batch-size 8 --train.warmup-steps 0 --objective.beta.schedule constant",
-    "analysis.report": "--sizes.fit-clips 3 --sizes.pairs 24 --sizes.fixed-clips 3 --sizes.path-clips 1 "
+    "analysis.report": "--sizes.fit-clips 6 --sizes.pairs 120 --sizes.fixed-clips 6 --sizes.path-clips 1 "
     "--sizes.path-steps 3 --sizes.map-clips 48 --sizes.settings 20",
     "analysis.projector": "--clips 20",
     "analysis.sweep_table": "--no-structure",
