@@ -15,7 +15,9 @@ from pathlib import Path
 from analysis.renders.sizes import Sizes
 from jaxvae import atomic_file, command_line
 
-SIZES = Sizes(fit_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, map_clips=240)
+SIZES = Sizes(
+    fit_clips=100, pairs=240, gallery=0, fixed_clips=40, path_clips=3, path_steps=11, degraded_pairs=60, map_clips=240
+)
 
 
 @dataclasses.dataclass(frozen=True)

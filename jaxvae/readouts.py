@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from jaxvae import block, inference
-from jaxvae.config import Experiment
 from jaxvae.data import audibility, dataset
 from jaxvae.data.audio import to_float
 from jaxvae.data.dataset import Split
+from jaxvae.data.storage import Folder
 from jaxvae.inference import SpectrogramEncoder
 from jaxvae.models import readout
 from jaxvae.models.readout import BLIND, DRY_AWARE, Clips, Readout
@@ -55,7 +55,7 @@ def complete(workdir: Path) -> list[Path]:
     for index in tqdm(lacking, desc="fit readouts", unit="member", disable=len(lacking) < 2):
         encoder = inference.load(workdir, member=index)
         if material is None:  # members of a run share their data
-            material = prepare(encoder.experiment)
+            material = prepare(encoder)
         path = inference.readout_path(members[index])
         path.parent.mkdir(parents=True, exist_ok=True)
         readout.save(path, members[index].best_step, fit(encoder, material))
@@ -63,9 +63,16 @@ def complete(workdir: Path) -> list[Path]:
     return written
 
 
-def prepare(experiment: Experiment) -> Material:
-    """Clips of the validation recordings of an experiment, whose data set is there or rendered."""
-    split = dataset.render(experiment).split("validation")
+def prepare(encoder: SpectrogramEncoder) -> Material:
+    """Clips of the validation recordings of an encoder, of the data set that it was trained on.
+
+    Where that is not found, its validation clips are rendered anew.
+    """
+    experiment = encoder.experiment
+    data = dataset.find(experiment, encoder.dataset, [Folder(folder) for folder in encoder.dataset_folders])
+    if data is None:
+        data = dataset.render(experiment, splits=("validation",), recorded=encoder.dataset)
+    split = data.split("validation")
     rows = np.arange(min(split.clips, MOST_CLIPS))
     wet, dry = to_float(split.audio(rows)), split.dry(rows)
     contents = block.first_clip_of(np.arange(block.content_of(len(rows))))
