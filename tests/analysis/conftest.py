@@ -31,7 +31,9 @@ def fresh(data):
 
     def make(seed):
         state = create(hyperparams(experiment)._replace(seed=jax.numpy.asarray(seed)))
-        return inference.SpectrogramEncoder(experiment, statistics, state.weights, (), data.identity)
+        return inference.SpectrogramEncoder(
+            experiment, statistics, state.weights, (), data.identity, (str(data.folder),)
+        )
 
     return make
 
