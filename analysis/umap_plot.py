@@ -69,7 +69,7 @@ def main(options: Options) -> list[Path]:
         functions = {member.title: representations.means(member.encoder) for member in chosen}
         plan, features = chunks.evaluate(plan, test, rate, functions)
         panels = {title: plan.labelled(values, test) for title, values in features.items()}
-    drawing, scores = umap.plot(panels, tuple(kind.name for kind in kinds), options.seed)
+    drawing, scores = umap.plot(panels, umap.fit(panels, options.seed), tuple(kind.name for kind in kinds))
     style.save(drawing, options.out)
     for title, score in scores.items():
         print(title, score._asdict())

@@ -3,6 +3,8 @@
 import textwrap
 from collections.abc import Mapping
 
+import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from analysis.metrics import layout
@@ -14,15 +16,22 @@ _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
 _MOST_COLUMNS = 4
 
 
-def plot(panels: Mapping[str, Labelled], names: tuple[str, ...], seed: int = 0) -> tuple[Figure, dict[str, MapFigures]]:
-    """One map for each representation of the same clips, side by side, and the figures of each."""
+def fit(panels: Mapping[str, Labelled], seed: int = 0) -> dict[str, Float[np.ndarray, "clip 2"]]:
+    """Places of the clips of each representation."""
+    return {title: layout.fit(clips.features, seed) for title, clips in panels.items()}
+
+
+def plot(
+    panels: Mapping[str, Labelled], places: Mapping[str, Float[np.ndarray, "clip 2"]], names: tuple[str, ...]
+) -> tuple[Figure, dict[str, MapFigures]]:
+    """One map for each representation of the same clips, side by side, at the places of `fit`, and their figures."""
     scores = {}
     with style.new_grid(len(panels), _COLUMNS.get(len(panels), _MOST_COLUMNS), 3.6, 3.7, margin=0.5) as (
         drawing,
         grid,
     ):
         for axes, (title, clips) in zip(grid, panels.items(), strict=True):
-            position = layout.fit(clips.features, seed)
+            position = places[title]
             scores[title] = score = layout.figures(position, clips.features, clips.effect, clips.recording)
             for index, name in enumerate(names):
                 look = style.effect_style(index)

@@ -86,7 +86,8 @@ def test_each_of_several_models_has_a_panel_with_its_title(drawn, data, quick_ma
     features = np.random.default_rng(0).normal(size=(64, 3))
     labelled = plan.labelled(features, data.split("test"))
     names = tuple(kind.name for kind in data.effects)
-    maps, scores = umap.plot(dict.fromkeys(titles, labelled), names)
+    panels = dict.fromkeys(titles, labelled)
+    maps, scores = umap.plot(panels, umap.fit(panels), names)
     assert list(scores) == titles
     for drawing in (joint, maps):
         assert len(drawing.axes) == 6
