@@ -1,4 +1,4 @@
-"""One self-contained page about a run: what it is, its figures beside baselines, its pictures, its sounds.
+"""One self-contained page about a run: what was found, a map to hear, sounds, pictures, and figures beside baselines.
 
     python -m analysis.report runs/demo
     python -m analysis.report runs/demo --out demo.html

@@ -86,6 +86,7 @@ _PROBES = {
         == 0
     ),
     "mda-lv2": lambda: not mda.unavailable(),
+    "chromium": lambda: shutil.which("chromium"),
     "dpf-source": lambda: Path("/usr/share/dpf/distrho").is_dir(),
 }
 _LEFT_OUT = "left out for want of Debian packages: apt-get install --no-install-recommends"

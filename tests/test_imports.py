@@ -35,7 +35,7 @@ ORDER = """
     analysis.metrics: ceiling
     analysis.models: compared
     analysis.pictures: structure
-    analysis.pages: scoreboard comparison sweep_table projector report
+    analysis.pages: scoreboard findings sound listening_map comparison sweep_table projector report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command

@@ -112,7 +112,8 @@ def test_the_wheel_is_one_package_with_one_command(unpacked):
     metadata = HeaderParser().parsestr((about / "METADATA").read_text())
     assert metadata["Version"] == importlib.metadata.version("jaxvae")
     inside = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
-    assert {"jaxvae/py.typed", "jaxvae/analysis/pages/report.html", "jaxvae/bundled_audio/LICENSES.csv"} <= inside
+    assert {"jaxvae/py.typed", "jaxvae/bundled_audio/LICENSES.csv"} <= inside
+    assert {f"jaxvae/analysis/pages/report.{kind}" for kind in ("html", "js")} <= inside
     for top in ("jaxvae", *MINE):  # nothing that the checkout imports is left out
         folder = Path("jaxvae") if top == "jaxvae" else Path("jaxvae") / top
         assert {(folder / path.relative_to(top)).as_posix() for path in Path(top).rglob("*.py")} <= inside

@@ -1,8 +1,7 @@
-"""The page about a run: its figures beside baselines, its pictures and its sounds."""
+"""The page about a run: what was found, a map to hear, sounds, pictures, and figures beside baselines."""
 
 import dataclasses
 import datetime
-import io
 import json
 import shlex
 import time
@@ -10,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from analysis.metrics import probes
 from analysis.metrics.probes import Labelled
 from analysis.models import members, representations
-from analysis.pages import templates
+from analysis.pages import findings, listening_map, sound, templates
 from analysis.pages.scoreboard import advantages, chapters
 from analysis.pictures import curves, effect_map, effect_pairs, effect_paths, style, umap
+from analysis.renders.material import Renders
 from analysis.renders.plan import spread_dry
 from analysis.renders.sizes import Sizes
 from analysis.sections import board
@@ -80,14 +77,6 @@ def _field(experiment: config.Experiment, name: str) -> Any:
     return value
 
 
-def _sound(samples: Float[np.ndarray, " sample"], sample_rate: int) -> str:
-    """An MP3, at one of the rates that the format has and every browser plays."""
-    rate = 24_000 if sample_rate <= 24_000 else 48_000
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(soxr.resample(samples, sample_rate, rate), -1, 1), rate, format="MP3")
-    return style.data_url(buffer.getvalue(), "audio/mpeg")
-
-
 def _examples(
     encoder: inference.SpectrogramEncoder, test: dataset.Split, components: Any, kinds: list[effects.Effect], unit: str
 ) -> tuple[Figure, list[dict[str, str]]]:
@@ -109,15 +98,14 @@ def _examples(
     decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, encoder.statistics)
     sounds = []
     for index, kind in enumerate(kinds):
-        settings = kind.settings(test.normalized[clips[index]])
-        units = {parameter.name: parameter.unit for parameter in kind.parameters}
+        settings = listening_map.settings(kind, test.normalized[clips[index]])
         sounds.append(
             {
                 "effect": kind.name,
-                "settings": ", ".join(f"{name} {value:.4g} {units[name]}".strip() for name, value in settings.items()),
-                "dry": _sound(audio.set_peak(dry[index], WET_PEAK_DBFS), rate),
-                "wet": _sound(wet[index], rate),
-                "decoded": _sound(audio.set_peak(decoded[index], WET_PEAK_DBFS), rate),
+                "settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
+                "dry": sound.address(audio.set_peak(dry[index], WET_PEAK_DBFS), rate),
+                "wet": sound.address(wet[index], rate),
+                "decoded": sound.address(audio.set_peak(decoded[index], WET_PEAK_DBFS), rate),
             }
         )
     return drawn, sounds
@@ -135,7 +123,7 @@ def build(
     splits, kinds = [data.split(name) for name in SPLITS], list(data.effects)
     measured, test = board.measure({OURS: encoder}, *splits, sizes, seed=seed), splits[-1]
 
-    pictures: dict[str, list[Picture]] = {"maps": [], "effects": []}
+    pictures: dict[str, list[Picture]] = {"maps": []}
     kl = np.array(measured.kl_per_dimension[OURS])
     active = probes.active_units(measured.held.features[OURS])
     pictures["run"] = [
@@ -154,7 +142,7 @@ def build(
     drawn, sounds = _examples(encoder, test, components, kinds, measured.about["error_unit"])
     pictures["run"].append(picture("Reconstructions", "One unseen clip of each effect, at the posterior mean.", drawn))
 
-    maps = {}
+    maps, listening = {}, None
     # Each mode beside the principal components that hear the same.
     pairs = [(OURS, components.name)]
     pairs += [(representations.dry_aware(OURS), representations.difference(components.name))]
@@ -163,29 +151,31 @@ def build(
         kept = held.plan.effect < count
         if len(np.unique(held.plan.effect[kept])) < 2:
             continue
-        panels = {
-            f"{name}, {held.features[name].shape[1]} dimensions": Labelled(
-                *(field[kept] for field in held.labelled(name))
-            )
-            for name in mapped
-        }
-        drawn, scores = umap.plot(panels, encoder.effects[:count], seed)
+        panels = {_title(held, name): Labelled(*(field[kept] for field in held.labelled(name))) for name in mapped}
+        places = umap.fit(panels, seed)
+        drawn, scores = umap.plot(panels, places, encoder.effects[:count])
         maps[str(count)] = {name: score._asdict() for name, score in scores.items()}
         caption = (
             "UMAP of unseen recordings at random settings. kNN-15 is measured on the plane, recordings kept whole."
         )
         pictures["maps"].append(picture(f"{count} effects", caption, drawn))
+        if count == len(kinds):
+            heard = {
+                "blind" if name == OURS else "dry-aware": places[_title(held, name)] for name in measured.contents.ours
+            }
+            listening = listening_map.of(held.plan, heard, test, data.recordings, experiment.audio.sample_rate)
 
     clip = int(spread_dry(test, sizes.path_clips, seed)[0])
+    grey = "Grey: the same clip at random settings."
+    each: dict[str, list[Picture]] = {}
     for drawn in effect_map.fit(encoder, test, kinds, clip, _MAP_SETTINGS, seed=seed):
         name = drawn.effect.name
-        grey = "Grey: the same clip at random settings."
-        pictures["effects"].append(picture(f"{name}: each parameter", grey, effect_paths.plot_separate(drawn)))
+        each[name] = [picture(f"{name}: each parameter", grey, effect_paths.plot_separate(drawn))]
         if len(drawn.effect.parameters) > 1:
-            pictures["effects"].append(picture(f"{name}: all parameters", grey, effect_paths.plot_joint({name: drawn})))
+            each[name].append(picture(f"{name}: all parameters", grey, effect_paths.plot_joint({name: drawn})))
             caption = "Each setting has the colour of its place on the map. Smooth colours along an axis: the map is "
             caption += "ordered by that parameter; mixed colours: it is not."
-            pictures["effects"].append(picture(f"{name}: domain colouring", caption, effect_pairs.plot(drawn)))
+            each[name].append(picture(f"{name}: domain colouring", caption, effect_pairs.plot(drawn)))
     page = templates.get("report.html").render(
         experiment=experiment,
         data=data,
@@ -195,12 +185,20 @@ def build(
         member=chosen.title if of_sweep else None,
         date=datetime.date.today().isoformat(),
         seed=seed,
+        findings=findings.sentences(measured),
+        listening=listening,
+        side=listening_map.SIDE,
         sections=chapters(measured),
         advantages=advantages(measured),
         pictures=pictures,
+        of_each_effect=each,
         sounds=sounds,
         clip=clip,
         recording=data.recordings[int(test.recording[clip])],
         seconds=time.perf_counter() - began,
     )
     return page, measured, maps
+
+
+def _title(held: Renders, name: str) -> str:
+    return f"{name}, {held.features[name].shape[1]} dimensions"
