@@ -50,10 +50,10 @@ def _against(measured: Board, section: str, figure: str, item: str) -> str:
             _quantity(figure, entries.value(section, figure, item, row)) for row in (found.row, found.baseline)
         )
         heard = _HEARD[measured.hears[found.row]]
-        told.append(f"{ours} {heard}, against {theirs} by {found.baseline}, the best baseline: {_advantage(found)}")
+        told.append(f"{ours} {heard}, against {theirs} of the best baseline, {found.baseline}: {_advantage(found)}")
     chance = entries.value(section, figure, item, "constant")
     if told and chance is not None:
-        told[-1] += f"; a constant answer, which is chance, reaches {_quantity(figure, chance)}"
+        told[-1] += f"; chance, a constant answer, is {_quantity(figure, chance)}"
     return f"{'; and of '.join(told)}." if told else ""
 
 
@@ -62,10 +62,13 @@ def _advantage(found: Comparison) -> str:
     said = verdict(found)
     if found.low is None or found.high is None:
         return f"{said} for an interval"
-    low, high = (number(found.figure, end) for end in (found.low, found.high))
-    points = " points" if FIGURES[found.figure].scale == 100 else ""
-    interval = f"difference {number(found.figure, found.value)}{points}, 95 % interval {low} to {high}"
-    return f"which is better cannot be told ({interval})" if said == "cannot be told" else f"{said} ({interval})"
+    signed = (found.value, found.low, found.high)
+    if said == "worse":
+        signed = (-found.value, -found.high, -found.low)
+    by, low, high = (number(found.figure, value) for value in signed)
+    by += " points" if FIGURES[found.figure].scale == 100 else ""
+    said = f"{by} apart, which cannot be told from nothing" if said == "cannot be told" else f"{said} by {by}"
+    return f"{said} (95 % interval {low} to {high})"
 
 
 def _shortcomings(measured: Board) -> str:

@@ -4,7 +4,7 @@ Conventions
     Places are pixels of a square of `SIDE` pixels, to the right and down. Marks are SVG paths around the origin.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from jaxvae.data.recordings import Recording
 from jaxvae.effects import Effect
 
 SIDE = 600
-MOST_POINTS = 240  # 5 MB of sound
+MOST_POINTS = 240
+_MOST_BYTES = 6_500_000  # of sound, so that a page with its pictures is below 12 MB
 _SECONDS = 1.4
 _FADE_SECONDS = 0.01
 _MARGIN = 22
@@ -35,54 +36,69 @@ def of(
     recordings: Sequence[Recording],
     sample_rate: int,
 ) -> dict[str, Any]:
-    """The first clips of a plan, as many as a page holds, at the places that each map gives all of its clips.
+    """The first clips of a plan at the places that each map gives them, as many as a page holds with their sounds.
 
     The sounds are the loudest 1.4 seconds of each dry clip, and the same seconds of the wet one.
 
     Returns:
-        "effects", "maps" (their titles), "points" and "dry" (sounds that points share), ready for JSON.
+        "effects", "maps" (their titles), "points", "dry" (sounds that points share), "seconds" of a sound, and "of"
+        how many clips the points are, ready for JSON.
     """
-    rows = np.arange(min(MOST_POINTS, len(plan.effect)))
-    some, heard = chunks.evaluate(
-        plan.select(rows), split, sample_rate, {"wet": lambda wet, dry: wet, "dry": lambda wet, dry: dry}, "sounds"
-    )
-    if len(some.effect) < len(rows):
-        raise ValueError(
-            f"{len(rows) - len(some.effect)} of {len(rows)} renders were usable when they were measured and are not "
-            "now; an effect renders differently each time, so it cannot be shown with its sound"
+    pixels = [_pixels(place) for place in places.values()]
+    points: list[dict[str, Any]] = []
+    dry_sounds: dict[int, str] = {}  # by clip, in the order in which points meet them
+    total = 0
+    for row, wet, dry in _heard(plan.select(np.arange(min(MOST_POINTS, len(plan.effect)))), split, sample_rate):
+        clip, kind = int(plan.dry[row]), plan.effects[plan.effect[row]]
+        wet_sound = sound.address(wet, sample_rate, small=True)
+        dry_sound = dry_sounds.get(clip) or sound.address(dry, sample_rate, small=True)
+        total += len(wet_sound) + (0 if clip in dry_sounds else len(dry_sound))
+        if total > _MOST_BYTES:
+            break
+        dry_sounds[clip] = dry_sound
+        points.append(
+            {
+                "effect": int(plan.effect[row]),
+                "settings": settings(kind, plan.normalized[row]),
+                "recording": recording_name(recordings[int(split.recording[clip])]),
+                "places": [own[row].tolist() for own in pixels],
+                "wet": wet_sound,
+                "dry": list(dry_sounds).index(clip),
+            }
         )
-    levelled = audio.set_peak(heard["dry"], WET_PEAK_DBFS)
-    wet, dry = (_excerpts(samples, levelled, sample_rate) for samples in (heard["wet"], levelled))
-    _, first, shared = np.unique(some.dry, return_index=True, return_inverse=True)
-    pixels = {title: _pixels(place)[rows] for title, place in places.items()}
-    points = [
-        {
-            "effect": int(some.effect[row]),
-            "settings": settings(some.effects[some.effect[row]], some.normalized[row]),
-            "recording": recording_name(recordings[int(split.recording[some.dry[row]])]),
-            "places": [own[row].tolist() for own in pixels.values()],
-            "wet": sound.address(wet[row], sample_rate, small=True),
-            "dry": int(shared[row]),
-        }
-        for row in rows.tolist()
-    ]
     effects = [
         {
             "name": kind.name,
             "colour": style.effect_style(index)["color"],
             "mark": mark(style.effect_style(index)["marker"]),
-            "count": int(np.sum(some.effect == index)),
+            "count": sum(point["effect"] == index for point in points),
         }
-        for index, kind in enumerate(some.effects)
+        for index, kind in enumerate(plan.effects)
     ]
     return {
         "effects": effects,
         "maps": list(places),
         "points": points,
-        "dry": [sound.address(dry[row], sample_rate, small=True) for row in first],
-        "seconds": round(wet.shape[1] / sample_rate, 1),
+        "dry": list(dry_sounds.values()),
+        "seconds": _SECONDS,
         "of": len(plan.effect),
     }
+
+
+def _heard(
+    plan: Plan, split: dataset.Split, sample_rate: int
+) -> Iterator[tuple[int, Float[np.ndarray, " sample"], Float[np.ndarray, " sample"]]]:
+    """Row, wet and dry excerpt of each clip of a plan; one that is not usable when it is rendered again is left out."""
+    first = 0
+    for part in chunks.divide(plan):
+        chunk = chunks.render(part, split, sample_rate)
+        if len(chunk.wet):
+            dry = audio.set_peak(chunk.dry, WET_PEAK_DBFS)
+            rows = first + np.flatnonzero(chunk.usable)
+            yield from zip(
+                rows.tolist(), _excerpts(chunk.wet, dry, sample_rate), _excerpts(dry, dry, sample_rate), strict=True
+            )
+        first += len(part.effect)
 
 
 def settings(kind: Effect, normalized: np.ndarray) -> dict[str, str]:

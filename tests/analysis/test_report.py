@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from scipy import signal
 
 from analysis.models import members
@@ -176,12 +176,17 @@ def test_a_sound_is_the_loudest_part_of_a_long_clip():
     assert np.sum(cut[0] > 0.4) > 980 and np.sum(cut[1] > 0.4) > 480
 
 
-def test_a_page_stays_small(page):
-    """What a clip of a map weighs, times as many as a page holds: two sounds of 45 kbit/s."""
-    text, *_ = page
-    listening = listening_of(text)
-    each = [len(point["wet"]) + len(listening["dry"][point["dry"]]) for point in listening["points"]]
-    assert np.mean(each) / listening["seconds"] * 1.4 * listening_map.MOST_POINTS < 6e6
+def test_a_map_holds_as_many_points_as_its_sounds_may_weigh(page, data, monkeypatch):
+    _, board, _ = page
+    plan, most = board.held.plan, 120_000
+    monkeypatch.setattr(listening_map, "_MOST_BYTES", most)
+    places = {"blind": np.random.default_rng(0).normal(size=(len(plan.effect), 2))}
+    made = listening_map.of(plan, places, data.split("test"), data.recordings, 8_000)
+    weight = sum(len(point["wet"]) for point in made["points"]) + sum(map(len, made["dry"]))
+    assert 0.7 * most < weight <= most
+    assert 4 < len(made["points"]) < len(plan.effect)
+    assert {point["dry"] for point in made["points"]} == set(range(len(made["dry"])))
+    assert sum(effect["count"] for effect in made["effects"]) == len(made["points"])
 
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
@@ -260,9 +265,11 @@ def test_a_click_plays_a_point_and_says_what_it_is_and_another_stops_it(opened, 
         told = shown.inner_text("#listening .clip")
         assert listening["effects"][point["effect"]]["name"] in told and point["recording"] in told
         assert all(name in told and value in told for name, value in point["settings"].items())
-        assert "Playing wet" in told and shown.locator(".halo.playing").count() == 1
+        expect(shown.locator(".halo.playing")).to_have_count(1)
+        expect(shown.get_by_role("status")).to_have_text("Playing wet")
     points(shown).nth(index).click()
-    assert shown.evaluate(SOUNDING) == 0 and shown.locator(".halo.playing").count() == 0
+    assert shown.evaluate(SOUNDING) == 0
+    expect(shown.locator(".halo.playing")).to_have_count(0)  # it is told a moment later
     shown.get_by_label("dry, before the effect").check()
     shown.get_by_role("button", name="Play").click()
     wait_until_it_plays(shown, listening["dry"][point["dry"]])

@@ -43,7 +43,15 @@ def test_there_are_three_sentences_with_both_modes_their_rivals_and_chance():
     assert len(found) == 3
     assert all(finding.answer.endswith(".") and ". " not in finding.answer for finding in found)
     effect = found[0].answer
-    for said in ("70 %", "65 % by PCA,", "90 %", "70 % by PCA, wet − dry,", "blind", "dry-aware", "reaches 50 %"):
+    for said in (
+        "70 %",
+        "65 % of the best baseline, PCA:",
+        "90 %",
+        "70 % of the best baseline, PCA, wet − dry:",
+        "blind",
+        "dry-aware",
+        "chance, a constant answer, is 50 %",
+    ):
         assert said in effect
     assert "0.35" in found[1].answer and "0.45" in found[1].answer
 
@@ -51,9 +59,9 @@ def test_there_are_three_sentences_with_both_modes_their_rivals_and_chance():
 @pytest.mark.parametrize(
     "advantage, said",
     [
-        ((0.05, 0.01, 0.09), "better (difference 5 points, 95 % interval 1 to 9)"),
-        ((-0.05, -0.09, -0.01), "worse (difference −5 points, 95 % interval −9 to −1)"),
-        ((0.05, -0.01, 0.11), "which is better cannot be told (difference 5 points, 95 % interval −1 to 11)"),
+        ((0.05, 0.01, 0.09), "better by 5 points (95 % interval 1 to 9)"),
+        ((-0.05, -0.09, -0.01), "worse by 5 points (95 % interval 1 to 9)"),
+        ((0.05, -0.01, 0.11), "5 points apart, which cannot be told from nothing (95 % interval −1 to 11)"),
         ((0.05, None, None), "too few recordings (9) for an interval"),
     ],
 )
