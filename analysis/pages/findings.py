@@ -12,7 +12,7 @@ from analysis.sections.table import Comparison, Entries, number
 
 _READABLE = 0.1  # R² of a setting below which it is as good as unread
 _MODES = {"wet": "blind", "wet and dry": "dry-aware"}
-_HEARD = {"wet": "from the wet clip alone (blind)", "wet and dry": "when the dry clip is known as well (dry-aware)"}
+_HEARD = {"wet": "blind, from the wet clip alone", "wet and dry": "dry-aware, with the dry clip known"}
 
 
 class Finding(NamedTuple):
@@ -28,10 +28,7 @@ def sentences(measured: Board) -> list[Finding]:
     settings = _against(measured, "settings", "r2", "all")
     found = []
     if effect:
-        told = (
-            "Of clips of unseen recordings at random settings, a logistic regression on the latent space names the "
-            f"effect of {effect}"
-        )
+        told = f"Of unseen clips, a logistic regression on the latent space names the effect of {effect}"
         found.append(Finding("Which effect?", told))
     if settings:
         told = "A ridge regression on the latent space reads the settings of unseen recordings with a mean R² of "
@@ -50,11 +47,11 @@ def _against(measured: Board, section: str, figure: str, item: str) -> str:
             _quantity(figure, entries.value(section, figure, item, row)) for row in (found.row, found.baseline)
         )
         heard = _HEARD[measured.hears[found.row]]
-        told.append(f"{ours} {heard}, against {theirs} of the best baseline, {found.baseline}: {_advantage(found)}")
+        told.append(f"{ours} {heard} (best baseline, {found.baseline}: {theirs}; {_advantage(found)})")
     chance = entries.value(section, figure, item, "constant")
     if told and chance is not None:
         told[-1] += f"; chance, a constant answer, is {_quantity(figure, chance)}"
-    return f"{'; and of '.join(told)}." if told else ""
+    return f"{', and of '.join(told)}." if told else ""
 
 
 def _advantage(found: Comparison) -> str:
@@ -68,7 +65,7 @@ def _advantage(found: Comparison) -> str:
     by, low, high = (number(found.figure, value) for value in signed)
     by += " points" if FIGURES[found.figure].scale == 100 else ""
     said = f"{by} apart, which cannot be told from nothing" if said == "cannot be told" else f"{said} by {by}"
-    return f"{said} (95 % interval {low} to {high})"
+    return f"{said}, 95\N{NO-BREAK SPACE}% interval {low} to {high}"
 
 
 def _shortcomings(measured: Board) -> str:
@@ -96,9 +93,9 @@ def _shortcomings(measured: Board) -> str:
     missed = [(row, *worst) for row in modes if (worst := _most_missed(measured, row)) is not None]
     if missed:
         parts.append(
-            "the effect named least often is "
+            "the effect that is named least often is "
             + " and ".join(
-                f"{style.short_name(name)} with {100 * share:.0f} % of its clips {_MODES[measured.hears[row]]}"
+                f"{style.short_name(name)}, {100 * share:.0f}\N{NO-BREAK SPACE}% {_MODES[measured.hears[row]]}"
                 for row, name, share in missed
             )
         )
@@ -128,4 +125,4 @@ def _most_missed(measured: Board, row: str) -> tuple[str, float] | None:
 
 
 def _quantity(figure: str, value: float | None) -> str:
-    return number(figure, value) + (" %" if FIGURES[figure].scale == 100 else "")
+    return number(figure, value) + ("\N{NO-BREAK SPACE}%" if FIGURES[figure].scale == 100 else "")
