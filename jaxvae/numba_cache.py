@@ -1,6 +1,7 @@
 """A place for the machine code that numba keeps for librosa and UMAP, which do not start without one."""
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -21,7 +22,9 @@ def ensure() -> None:
 
 def _usual() -> list[Path]:
     """Where numba tries to write: beside the package, and in the user's cache."""
-    spec = importlib.util.find_spec("librosa")
+    spec = None
+    with contextlib.suppress(ImportError):  # who cannot import it needs no cache for it
+        spec = importlib.util.find_spec("librosa")
     beside = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
     home = Path(os.path.expanduser("~"))
     if sys.platform == "darwin":

@@ -4,6 +4,7 @@ Needs dpf-source, lv2-dev, mda-lv2 and g++ (apt-get install dpf-source lv2-dev m
 """
 
 import platform
+import shutil
 import subprocess
 import threading
 from pathlib import Path
