@@ -207,6 +207,7 @@ def _ended_by_one_line(interrupted: str = "interrupted") -> Iterator[None]:
         yield
     except BrokenPipeError:  # whoever read the output has seen enough; files are written before it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except (ValueError, OSError) as error:
         told = isinstance(error, OSError) and error.filename is None and error.strerror
         sys.exit(f"error: {told or error}")  # without the number that Python puts before it

@@ -12,15 +12,12 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
-from tqdm import tqdm
 
 import jaxvae
 from jaxvae import command_line
-from jaxvae.answer import Identification
-from jaxvae.data import waveform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +45,10 @@ class Options:
 
 def main(options: Options) -> None:
     """Identify file after file, and print each as soon as it is known."""
+    from tqdm import tqdm
+
+    from jaxvae.data import waveform
+
     lengths = [waveform.of_file(path).seconds for path in options.files]  # what cannot be read is said before the work
     if options.dry is not None:
         waveform.of_file(options.dry)
@@ -66,7 +67,7 @@ def main(options: Options) -> None:
         print(json.dumps({path: _plain(answer, options.windows) for path, answer in found.items()}, indent=1))
 
 
-def _plain(identification: Identification, windows: bool) -> dict:
+def _plain(identification: Any, windows: bool) -> dict:
     values = identification.to_dict()
     if not windows:
         del values["windows"]

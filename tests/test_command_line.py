@@ -307,7 +307,7 @@ def test_help_waits_for_no_package_that_is_slow_to_import_and_needs_none_of_them
     usages = re.findall(r"(?ms)^usage: python -m (\S+) (.*?)\n\n", done.stdout)
     of_a_run = {command for command, usage in usages if "RUN" in usage.split()}
     sources = {command: Path(*command.split(".")).with_suffix(".py").read_text() for command in COMMANDS}
-    takes_a_run = {command for command, source in sources.items() if "\n    run: " in source}
+    takes_a_run = {command for command, source in sources.items() if "\n    run: command_line.Run\n" in source}
     assert of_a_run == takes_a_run and len(of_a_run) >= 8
 
 

@@ -144,7 +144,12 @@ def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_eve
 def test_smaller_latent_size_by_mask_equals_the_smaller_network(backbone, content_dim):
     """32 of 64 dimensions against a 32-wide network: at the start bit by bit, after training within rounding."""
     wide, small = (
-        dataclasses.replace(BASE, model=Model(backbone, latent_dim, content_dim), train=Train(seed=3))
+        dataclasses.replace(
+            BASE,
+            model=Model(backbone, latent_dim, content_dim),
+            objective=dataclasses.replace(BASE.objective, swap=0.5 if content_dim else 0.0),
+            train=Train(seed=3),
+        )
         for latent_dim in (64, 32)
     )
     other = dataclasses.replace(wide, train=Train(seed=4))
