@@ -23,21 +23,20 @@ class Options:
     clips: int = 1_000
     """Clips of the test split, spread evenly over it."""
     members: command_line.Members = ()
+    data: command_line.RunData = dataclasses.field(default_factory=command_line.RunData)
 
 
 def main(options: Options) -> list[Path]:
     """Embed and write."""
     from analysis.models import members
     from analysis.pages import projector
-    from jaxvae import effects
 
     if options.clips < 2:
         raise ValueError(f"clips is {options.clips}; use at least 2")
     written = []
     for chosen in members.load(options.run, options.members, in_one_figure=False):
-        split = members.data([chosen.encoder.experiment]).split("test")
-        kinds = [effects.get(name) for name in chosen.encoder.effects]
-        written += projector.write(chosen.logs, chosen.encoder, split, kinds, options.clips)
+        split = members.data([chosen.encoder], options.data.directory, ("test",)).split("test")
+        written += projector.write(chosen.logs, chosen.encoder, split, split.effects, options.clips)
     return written
 
 

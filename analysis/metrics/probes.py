@@ -146,9 +146,14 @@ def effect_probes(train: Labelled, seed: int = 0) -> dict[str, Probe]:
     return {
         "logistic": _logistic(train),
         "knn": _nearest(train),
-        "forest": forest.fit(train.features, train.effect).predict,
-        "trees": trees.fit(train.features, train.effect).predict,
+        "forest": _grown(forest, train.features, train.effect),
+        "trees": _grown(trees, train.features, train.effect),
     }
+
+
+def _grown(trees, features: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Answers of trees, by one thread: several would add them up in the order in which they end, which varies."""
+    return trees.fit(features, targets).set_params(n_jobs=1).predict
 
 
 def classify(
@@ -264,7 +269,7 @@ def settings(
         else:
             trees = ExtraTreesRegressor(100, min_samples_leaf=3, max_features=1 / 3, random_state=seed, n_jobs=cores())
             targets = fit.normalized if fit.normalized.shape[1] > 1 else fit.normalized[:, 0]
-            predicted = trees.fit(fit.features, targets).predict(held.features).reshape(held.normalized.shape)
+            predicted = _grown(trees, fit.features, targets)(held.features).reshape(held.normalized.shape)
         scores[effect] = _score(fit.normalized.mean(axis=0), predicted, held.normalized)
     return scores
 

@@ -21,6 +21,11 @@ def unit(experiment: config.Experiment) -> str:
     return "dB" if settings.compression == "log" and settings.normalisation == "fixed" else "standard deviations"
 
 
+def of_model(encoder: inference.SpectrogramEncoder) -> Guess:
+    """What a model makes of clips, at their posterior means."""
+    return lambda wet, rate: encoder.reconstruct(wet[:, None], rate)
+
+
 def squared_errors(
     encoder: inference.SpectrogramEncoder, guesses: Mapping[str, Guess], test: dataset.Split, seed: int
 ) -> tuple[Int[np.ndarray, " clip"], dict[str, Float[np.ndarray, "2 clip"]]]:

@@ -31,12 +31,12 @@ def write(folder: Path, encoder: SpectrogramEncoder, split: Split, kinds: Sequen
     """Embed clips spread over a split and write the files into a folder of TensorBoard logs."""
     chosen = np.unique(np.linspace(0, split.clips - 1, min(clips, split.clips)).round().astype(int))
     wet, rate = to_float(split.audio(chosen)), encoder.experiment.audio.sample_rate
-    tensors = {"blind": encoder.embed(wet, rate)}
+    tensors = {"blind": encoder.embed(wet[:, None], rate)}
     if encoder.dry_aware:
-        tensors["dry-aware"] = encoder.embed(wet, rate, split.dry(chosen))
+        tensors["dry-aware"] = encoder.embed(wet[:, None], rate, split.dry(chosen)[:, None])
     side = min(_SIDE, _SHEET // columns(len(chosen)))
     sheet = io.BytesIO()
-    Image.fromarray(pictures(encoder.spectrogram(wet, rate), side)).save(sheet, format="png")
+    Image.fromarray(pictures(encoder.spectrogram(wet[:, None], rate), side)).save(sheet, format="png")
     config = ProjectorConfig()
     contents = {"projector_clips.tsv": described(split, kinds, chosen).encode(), "projector.png": sheet.getvalue()}
     for name, mean in tensors.items():

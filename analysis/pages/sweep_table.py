@@ -124,7 +124,7 @@ def measure(
         }
         figures[name] = {figure: value for figure, value in found.items() if value is not None}
     components = measured.components
-    rebuilt = {name: (encoder, encoder.reconstruct) for name, encoder in encoders.items()} | {
+    rebuilt = {name: (encoder, reconstruction.of_model(encoder)) for name, encoder in encoders.items()} | {
         components.name: (encoders[best], components.reconstruct),
         "constant": (encoders[best], lambda wet, rate: components.band_mean),
     }

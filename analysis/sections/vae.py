@@ -87,9 +87,7 @@ def of_models(study: Study) -> Iterable[tuple[str, Score]]:
         if (model.experiment.audio, model.experiment.spectrogram)
         == (encoder.experiment.audio, encoder.experiment.spectrogram)
     }
-    guesses = {
-        name: lambda wet, rate, model=model: model.reconstruct(wet[:, None], rate) for name, model in same.items()
-    }
+    guesses = {name: reconstruction.of_model(model) for name, model in same.items()}
     guesses |= {components.name: components.reconstruct, "constant": lambda wet, rate: components.band_mean}
     chosen, squares = reconstruction.squared_errors(encoder, guesses, test, study.seed)
     wet, recording = audio.to_float(test.audio(chosen)), test.recording[chosen]

@@ -283,6 +283,7 @@ def test_a_click_plays_a_point_and_says_what_it_is_and_another_stops_it(opened, 
 def test_a_sound_of_the_table_and_one_of_the_map_do_not_play_together(opened, page):
     shown = opened(DESKTOP)
     points(shown).nth(alone(shown, listening_of(page[0]))[0]).click()
+    shown.wait_for_function(f"{PLAYER}.currentTime > 0")  # what begins later stops what plays
     shown.evaluate("document.querySelector('#sounds audio').play()")
     shown.wait_for_function("document.querySelector('#sounds audio').currentTime > 0.02")
     assert shown.evaluate(f"{PLAYER}.paused")

@@ -320,6 +320,7 @@ def test_members_that_diverge_are_reported_and_the_rest_finish(tiny, tmp_path, c
 
 
 def test_groups_of_a_sweep_share_a_data_set_and_a_diverged_group_does_not_stop_the_others(tiny, tmp_path, capsys):
+    tiny = fields.changed(tiny, [("objective.beta.schedule", "constant")])
     changes = [{"train.learning_rate": 1e3, "train.batch_size": 4}, {"train.seed": 1}]
     settings = dataclasses.replace(tiny.train, steps=5, warmup_steps=0)
     assert train(dataclasses.replace(tiny, train=settings, sweep=listed(changes)), tmp_path) == 0

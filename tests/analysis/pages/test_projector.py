@@ -21,7 +21,10 @@ def test_every_point_has_its_embedding_effect_settings_and_picture(trained):
     chosen = np.array([0, 1, 2, 4, 5, 6, 7])  # of eight
     config = text_format.Parse((trained / PROJECTOR_FILENAME).read_text(), ProjectorConfig())
     wet, rate = to_float(split.audio(chosen)), encoder.experiment.audio.sample_rate
-    expected = {"blind": encoder.embed(wet, rate), "dry-aware": encoder.embed(wet, rate, split.dry(chosen))}
+    expected = {
+        "blind": encoder.embed(wet[:, None], rate),
+        "dry-aware": encoder.embed(wet[:, None], rate, split.dry(chosen)[:, None]),
+    }
     assert [embedding.tensor_name for embedding in config.embeddings] == list(expected)
     for embedding in config.embeddings:
         tensor = np.loadtxt(trained / embedding.tensor_path, delimiter="\t")
@@ -39,7 +42,7 @@ def test_every_point_has_its_embedding_effect_settings_and_picture(trained):
     sheet = Image.open(trained / config.embeddings[0].sprite.image_path)
     side, height = config.embeddings[0].sprite.single_image_dim
     assert side == height and sheet.size == (3 * side, 3 * side)  # seven pictures, three in a row
-    spectrograms = encoder.spectrogram(wet, rate)
+    spectrograms = encoder.spectrogram(wet[:, None], rate)
     for place, spectrogram in enumerate(spectrograms):
         row, column = divmod(place, 3)
         small = np.asarray(sheet.convert("L"), float)[
