@@ -38,6 +38,8 @@ ALPHAS = 10.0 ** np.arange(-1, 7)
 STRENGTHS = 10.0 ** np.arange(-4, 2)
 """Of logistic regression: the inverse of the penalty, scikit-learn's C."""
 NEIGHBOURS = 15
+FOREST, TREES, REGRESSION_TREES = 100, 300, 100
+"""How many trees the random forest has, the extra trees that name the effect, and those that read its settings."""
 _FOLDS = 5
 _LEAST = 1e-12  # of a probability, which rounding makes 0 and its logarithm infinite
 _MIDDLE = (1.0, 99.0)  # percentiles, from which a feature may be away by half their distance
@@ -141,8 +143,8 @@ def effect_probes(train: Labelled, seed: int = 0) -> dict[str, Probe]:
     spread of a latent dimension or principal component carries its importance, or standardised, which numbers of
     different units need: whichever answers more clips of `train` rightly.
     """
-    forest = RandomForestClassifier(100, random_state=seed, n_jobs=cores())
-    trees = ExtraTreesClassifier(300, min_samples_leaf=2, random_state=seed, n_jobs=cores())
+    forest = RandomForestClassifier(FOREST, random_state=seed, n_jobs=cores())
+    trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, random_state=seed, n_jobs=cores())
     return {
         "logistic": _logistic(train),
         "knn": _nearest(train),
@@ -267,7 +269,9 @@ def settings(
         if probe == "ridge":
             predicted = _ridge(fit.features, fit.normalized, fit.recording, held.features)
         else:
-            trees = ExtraTreesRegressor(100, min_samples_leaf=3, max_features=1 / 3, random_state=seed, n_jobs=cores())
+            trees = ExtraTreesRegressor(
+                REGRESSION_TREES, min_samples_leaf=3, max_features=1 / 3, random_state=seed, n_jobs=cores()
+            )
             targets = fit.normalized if fit.normalized.shape[1] > 1 else fit.normalized[:, 0]
             predicted = _grown(trees, fit.features, targets)(held.features).reshape(held.normalized.shape)
         scores[effect] = _score(fit.normalized.mean(axis=0), predicted, held.normalized)

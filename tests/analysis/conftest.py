@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from analysis.metrics import layout
+from analysis.metrics import layout, probes
 from jaxvae import effects, inference, spectrogram
 from jaxvae.data import dataset
 from jaxvae.models.vae import VAE
@@ -70,3 +70,12 @@ def silence():
         patch.setattr(effects, "render_many", partly)
 
     return silence
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_trees():
+    """Boards of tests are of few clips, which few trees answer as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FOREST", "TREES", "REGRESSION_TREES"):
+            patch.setattr(probes, name, 8)
+        yield

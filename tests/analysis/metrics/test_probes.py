@@ -26,6 +26,12 @@ def made(clips, recordings, seed, signal, effects=3):
 TRAIN, TEST = range(10), range(10, 15)
 
 
+@pytest.fixture(autouse=True)
+def all_trees(monkeypatch):
+    for name, count in (("FOREST", 100), ("TREES", 300), ("REGRESSION_TREES", 100)):
+        monkeypatch.setattr(probes, name, count)
+
+
 def test_effects_in_the_features_are_read_and_absent_ones_are_chance():
     informed = probes.classify(made(600, TRAIN, 0, 1.0), made(300, TEST, 1, 1.0))
     blind = probes.classify(made(600, TRAIN, 0, 0.0), made(300, TEST, 1, 0.0))
