@@ -207,7 +207,17 @@ def test_a_figure_of_the_scoreboard_is_measured_and_laid_out(trained, tiny, monk
     monkeypatch.setattr(board, "SECTIONS", (SECTION,))
     monkeypatch.setitem(FIGURES, "size", SIZE["size"])
     data = dataset.render(tiny, progress=False)
-    sizes = Sizes(fit_clips=2, pairs=2, gallery=0, fixed_clips=1, settings=2, path_clips=1, path_steps=2, components=2)
+    sizes = Sizes(
+        fit_clips=2,
+        pairs=2,
+        gallery=0,
+        fixed_clips=1,
+        settings=2,
+        path_clips=1,
+        path_steps=2,
+        degraded_pairs=8,
+        components=2,
+    )
     measured = board.measure({"this model": inference.load(trained)}, *map(data.split, SPLITS), sizes)
     values = {entry.row: entry.value for entry in measured.entries if entry.figure == "size"}
     assert values["constant"] == 0 and values["noise"] == pytest.approx(1.0, abs=0.2)

@@ -26,7 +26,16 @@ from jaxvae.training import population, run_folder
 HANDMADE = ("fine statistics", "waveform statistics", "waveform and fine statistics")
 BASELINES = ("PCA-8", "fresh weights", "MFCC statistics", *HANDMADE)
 SIZES = Sizes(
-    fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, map_clips=8, components=8
+    fit_clips=16,
+    pairs=32,
+    gallery=0,
+    fixed_clips=8,
+    settings=20,
+    path_clips=2,
+    path_steps=5,
+    degraded_pairs=8,
+    map_clips=8,
+    components=8,
 )
 
 

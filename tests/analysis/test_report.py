@@ -22,7 +22,17 @@ from jaxvae import config, config_file, effects, inference, sweep
 from jaxvae.data import dataset
 from jaxvae.training.summaries import Summaries
 
-SIZES = Sizes(fit_clips=16, pairs=32, gallery=0, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=128)
+SIZES = Sizes(
+    fit_clips=16,
+    pairs=32,
+    gallery=0,
+    fixed_clips=8,
+    settings=20,
+    path_clips=2,
+    path_steps=5,
+    degraded_pairs=8,
+    components=128,
+)
 
 
 @pytest.fixture(scope="module")

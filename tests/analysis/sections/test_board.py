@@ -19,7 +19,17 @@ from jaxvae.data import audio, dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.models.vae import Posterior
 
-SIZES = Sizes(fit_clips=16, pairs=32, gallery=40, fixed_clips=8, settings=20, path_clips=2, path_steps=5, components=8)
+SIZES = Sizes(
+    fit_clips=16,
+    pairs=32,
+    gallery=40,
+    fixed_clips=8,
+    settings=20,
+    path_clips=2,
+    path_steps=5,
+    degraded_pairs=8,
+    components=8,
+)
 
 
 @pytest.fixture(scope="module")
