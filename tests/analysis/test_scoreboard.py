@@ -99,9 +99,9 @@ def test_other_recordings_take_the_place_of_the_test_recordings(trained, recordi
     assert len(np.unique(split.recording)) == 2
 
 
-def test_a_run_on_other_recordings_is_no_comparison(trained, tiny, tmp_path, monkeypatch):
+def test_a_run_on_other_recordings_is_no_comparison(trained, tmp_path, monkeypatch):
     encoder = inference.load(trained)
-    other = dataclasses.replace(encoder.experiment, data=dataclasses.replace(tiny.data, seed=3))
+    other = dataclasses.replace(encoder.experiment, data=dataclasses.replace(encoder.experiment.data, seed=3))
     loaded = {trained: encoder, tmp_path: dataclasses.replace(encoder, experiment=other)}
     monkeypatch.setattr(
         compared.members, "load", lambda run, chosen=(): [compared.members.Chosen(0, "", run, loaded[run])]
