@@ -6,13 +6,14 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
 WORKDIR ?= runs/demo
 DEBIAN_PACKAGES = g++ mda-lv2 lv2-dev dpf-source chromium
 
-.PHONY: setup demo test test-extras system-packages lint bench wheel lock clean
+.PHONY: setup demo test test-extras test-readme system-packages lint bench wheel lock clean
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make demo         render, train and report on the bundled recordings; writes $(WORKDIR)/report.html"
 	@echo "make test         all tests but those that need the extras below; installs $(DEBIAN_PACKAGES)"
 	@echo "make test-extras  compare with PyTorch and an independent plug-in host (installs both); install the wheel"
+	@echo "make test-readme  run the README's commands one after another, at small size: a quarter of an hour"
 	@echo "make bench        training speed of networks, beside the PyTorch original (installs it), and of populations"
 	@echo "make lint         style checks"
 	@echo "make wheel        dist/jaxvae-*.whl, the package with the console command jaxvae"
@@ -45,6 +46,9 @@ system-packages:
 
 test-extras: .venv/extras system-packages
 	$(PYTEST) -m "benchmark or evaluation or package"
+
+test-readme: setup
+	$(BIN)/python -m pytest -m readme tests/test_readme.py
 
 bench: .venv/extras
 	$(BIN)/python -m analysis.benchmark.network

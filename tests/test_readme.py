@@ -118,7 +118,7 @@ def test_the_code_of_the_readme_runs_as_it_is_written(trained, tmp_path, monkeyp
     assert names["mean"].shape == (1, 8) and names["wet"].shape == names["dry"].shape
 
 
-@pytest.mark.package
+@pytest.mark.readme
 def test_the_commands_of_the_readme_run_in_a_fresh_shell(tmp_path):
     """As they are written but for their size, one after another, in a folder that holds nothing but the configs."""
     for folder in ("music", "speech"):
