@@ -215,7 +215,7 @@ def test_a_figure_of_the_scoreboard_is_measured_and_laid_out(trained, tiny, monk
         settings=2,
         path_clips=1,
         path_steps=2,
-        degraded_pairs=8,
+        degraded_pairs=0,
         components=2,
     )
     measured = board.measure({"this model": inference.load(trained)}, *map(data.split, SPLITS), sizes)

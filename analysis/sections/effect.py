@@ -113,9 +113,9 @@ def of_row(study: Study, row: Representation) -> list[Score]:
         if protocol == "random":
             (correct,) = [score.clips for score in found if score.figure == "accuracy_logistic"]
             found += by_source("accuracy_source", correct, held.recording, study.test.sources)
-        if protocol == "random" and study.sizes.degraded_pairs:
-            degraded = {name: renders.labelled(row.name) for name, renders in made.degraded.items()}
-            found += after_degradation(fitted, degraded, np.unique(fit.effect))
+            if study.sizes.degraded_pairs:
+                degraded = {name: renders.labelled(row.name) for name, renders in made.degraded.items()}
+                found += after_degradation(fitted, degraded, np.unique(fit.effect))
         scores += found
     return scores
 
@@ -133,7 +133,9 @@ def of_effect(study: Study, index: int) -> Iterable[tuple[str, Score]]:
 def _note(contents: Contents) -> str:
     about = contents.about
     held = about["clips"]["held"]
-    fixed = ""
+    fixed = degraded = ""
+    if clips := about["sizes"]["degraded_pairs"]:
+        degraded = f" After degradation: {clips} clips at random settings, the probes as they were fitted."
     if "fixed" in about["clips"]:
         used = about["clips"]["fixed"]["used"]
         fixed = f", and on {used:,} with all settings at the middle (Grant's (2023) protocol)"
@@ -141,8 +143,7 @@ def _note(contents: Contents) -> str:
         f"Probes are fitted on {about['clips']['fit']['used']:,} clips of validation recordings and scored on "
         f"{held['used']:,} of {held['recordings']} unseen recordings at random settings{fixed}. Chance is "
         f"{100 / len(about['effects']):.0f} %; clips of each effect: {', '.join(map(str, held['of_effect']))}. "
-        f"Inaudible: the log-spectral distance to the dry clip is below {audibility.INAUDIBLE_DB:g} dB. After "
-        f"degradation: {about['sizes']['degraded_pairs']} clips at random settings, the probes as they were fitted."
+        f"Inaudible: the log-spectral distance to the dry clip is below {audibility.INAUDIBLE_DB:g} dB.{degraded}"
     )
 
 

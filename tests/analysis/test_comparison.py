@@ -14,7 +14,6 @@ from analysis.metrics import layout
 from analysis.models import replicates
 from analysis.pages.scoreboard import summary
 from analysis.pictures import structure
-from analysis.renders.sizes import Sizes
 from analysis.sections import FIGURES, board
 from analysis.sections.table import Entries, number
 from jaxvae import config_file, inference, sweep
@@ -22,21 +21,11 @@ from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.sweep import listed
 from jaxvae.training import population, run_folder
+from tests.analysis import small
 
 HANDMADE = ("fine statistics", "waveform statistics", "waveform and fine statistics")
 BASELINES = ("PCA-8", "fresh weights", "MFCC statistics", *HANDMADE)
-SIZES = Sizes(
-    fit_clips=16,
-    pairs=32,
-    gallery=0,
-    fixed_clips=8,
-    settings=20,
-    path_clips=2,
-    path_steps=5,
-    degraded_pairs=8,
-    map_clips=8,
-    components=8,
-)
+SIZES = dataclasses.replace(small.SIZES, gallery=0, map_clips=8)
 
 
 @pytest.fixture(scope="module")

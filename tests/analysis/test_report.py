@@ -17,22 +17,12 @@ from scipy import signal
 from analysis.models import members
 from analysis.pages import listening_map, report, sound
 from analysis.pages.scoreboard import chapters
-from analysis.renders.sizes import Sizes
 from jaxvae import config, config_file, effects, inference, sweep
 from jaxvae.data import dataset
 from jaxvae.training.summaries import Summaries
+from tests.analysis import small
 
-SIZES = Sizes(
-    fit_clips=16,
-    pairs=32,
-    gallery=0,
-    fixed_clips=8,
-    settings=20,
-    path_clips=2,
-    path_steps=5,
-    degraded_pairs=8,
-    components=128,
-)
+SIZES = dataclasses.replace(small.SIZES, gallery=0, components=128)
 
 
 @pytest.fixture(scope="module")

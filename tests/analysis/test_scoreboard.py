@@ -11,21 +11,9 @@ from sklearn.decomposition import PCA
 from analysis import scoreboard
 from analysis.metrics import layout
 from analysis.models import compared
-from analysis.renders.sizes import Sizes
 from jaxvae import command_line, effects, inference
 from jaxvae.data import dataset
-
-SIZES = Sizes(
-    fit_clips=16,
-    pairs=32,
-    gallery=40,
-    fixed_clips=8,
-    settings=20,
-    path_clips=2,
-    path_steps=5,
-    degraded_pairs=8,
-    components=8,
-)
+from tests.analysis.small import SIZES
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +27,7 @@ def quick_map(monkeypatch):
     monkeypatch.setattr(layout, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
 
 
-SMALL = [f"--sizes.{field.name.replace('_', '-')}={getattr(SIZES, field.name)}" for field in dataclasses.fields(Sizes)]
+SMALL = [f"--sizes.{field.name.replace('_', '-')}={getattr(SIZES, field.name)}" for field in dataclasses.fields(SIZES)]
 
 
 def run(monkeypatch, *arguments):

@@ -10,7 +10,6 @@ from sklearn.decomposition import PCA
 from analysis.metrics import layout
 from analysis.models import representations
 from analysis.pages.scoreboard import chapters, page
-from analysis.renders.sizes import Sizes
 from analysis.sections import FIGURES, SECTIONS, board
 from analysis.sections.outline import OURS
 from analysis.sections.table import Entries
@@ -18,18 +17,7 @@ from jaxvae import inference
 from jaxvae.data import audio, dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.models.vae import Posterior
-
-SIZES = Sizes(
-    fit_clips=16,
-    pairs=32,
-    gallery=40,
-    fixed_clips=8,
-    settings=20,
-    path_clips=2,
-    path_steps=5,
-    degraded_pairs=8,
-    components=8,
-)
+from tests.analysis.small import SIZES
 
 
 @pytest.fixture(scope="module")

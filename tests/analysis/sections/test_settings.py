@@ -76,3 +76,8 @@ def test_heads_that_know_are_scored_by_what_their_bins_leave_open():
         assert value(calibrated, "nll", "pedalboard/Distortion/drive_db") == pytest.approx(nats, abs=1e-6)
         assert value(calibrated, "nll", "all") == pytest.approx(2 * nats, abs=1e-6)  # of 1 and of 3 parameters
         assert value(calibrated, "coverage_80", "all") == pytest.approx(0.8, abs=0.03)
+
+
+def test_heads_of_effects_that_are_never_heard_have_no_calibration():
+    nothing = told(clips(0))
+    assert settings.calibrated([np.empty((0, 1, 4)), np.empty((0, 3, 4))], nothing, KINDS) == []
