@@ -22,10 +22,9 @@ import soxr
 from jaxtyping import Float32
 
 from jaxvae.data import audio_file
-from jaxvae.data.audio_file import AudioError, Reading
+from jaxvae.data.audio_file import HIGHEST_HZ, LOWEST_HZ, AudioError, Reading
 
 LEAST_PEAK, LARGEST_PEAK = 1e-10, 1e10
-LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
 MOST_CHANNELS = 32
 """An axis as short as this is one of channels, not of samples."""
 FEWEST_ROWS = 9
@@ -57,8 +56,8 @@ def require_rate(sample_rate: Any) -> float:
     """
     if isinstance(sample_rate, bool | np.bool_) or not isinstance(sample_rate, numbers.Real):
         raise ValueError(f"sample_rate is {sample_rate!r}; use a number of Hz, such as 44_100")
-    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:  # NaN too
-        raise ValueError(f"sample_rate is {sample_rate} Hz; use {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz")
+    if not LOWEST_HZ <= sample_rate <= HIGHEST_HZ:  # NaN too
+        raise ValueError(f"sample_rate is {sample_rate} Hz; use {LOWEST_HZ:,} to {HIGHEST_HZ:,} Hz")
     return float(sample_rate)
 
 
