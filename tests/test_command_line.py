@@ -1,10 +1,8 @@
 """The command line: config, overrides, options, and how it ends; and the render command."""
 
 import dataclasses
-import functools
 import os
 import re
-import resource
 import shlex
 import subprocess
 import sys
@@ -337,8 +335,8 @@ def test_a_part_that_is_no_fraction_is_refused(part):
 
 def test_a_full_disk_is_said_once_in_one_line(path, tmp_path):
     command = [sys.executable, "-m", "launch.render", path, "--data.directory", str(tmp_path)]
-    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100_000, 100_000))  # as a full disk
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+    limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"]  # 100 KiB a file, as a full disk
+    done = subprocess.run(limited + command, capture_output=True, text=True)
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
     assert re.search(r"error: .*cannot write recordings.npy to .*; make room or use another folder", said)

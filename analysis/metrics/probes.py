@@ -378,13 +378,18 @@ def _ridge(train, targets, groups, test) -> np.ndarray:
 def _ridge_path(train, targets, test) -> np.ndarray:
     """Predictions (penalty, clip, target) of ridge regressions on standardised features.
 
-    One singular value decomposition serves all penalties, which is why this is not scikit-learn's.
+    One eigendecomposition, as large as there are features or clips, whichever are fewer, serves all penalties, which is
+    why this is not scikit-learn's.
     """
     standard = Standard.of(train)
-    mean = targets.mean(axis=0)
-    left, singular, axes = np.linalg.svd(standard(train), full_matrices=False)
-    projected, onto = left.T @ (targets - mean), standard(test) @ axes.T
-    return mean + (onto * (singular / (singular**2 + ALPHAS[:, None]))[:, None]) @ projected
+    x, seen, mean = standard(train), standard(test), targets.mean(axis=0)
+    if len(x) < x.shape[1]:
+        squares, axes = np.linalg.eigh(x @ x.T)
+        projected, onto = axes.T @ (targets - mean), (seen @ x.T) @ axes
+    else:
+        squares, axes = np.linalg.eigh(x.T @ x)
+        projected, onto = axes.T @ (x.T @ (targets - mean)), seen @ axes
+    return mean + (onto / (squares + ALPHAS[:, None])[:, None]) @ projected
 
 
 def _score(constant, predicted, truth) -> list[Regression]:

@@ -150,9 +150,11 @@ def test_penalty_keeps_many_useless_features_from_hurting():
     assert probes.settings(train, test)[0][0].r2 > -0.3  # least squares: below -5
 
 
-def test_ridge_equals_scikit_learn_for_every_penalty():
+@pytest.mark.parametrize("features", [12, 90])  # fewer and more than clips
+def test_ridge_equals_scikit_learn_for_every_penalty(features):
     rng = np.random.default_rng(0)
-    train, targets, test = rng.normal(size=(60, 12)) * 7 + 3, rng.uniform(size=(60, 2)), rng.normal(size=(9, 12))
+    train, test = rng.normal(size=(60, features)) * 7 + 3, rng.normal(size=(9, features))
+    targets = rng.uniform(size=(60, 2))
     predicted = probes._ridge_path(train, targets, test)
     for alpha, ours in zip(probes.ALPHAS, predicted, strict=True):
         theirs = make_pipeline(StandardScaler(), Ridge(alpha)).fit(train, targets).predict(test)
