@@ -241,9 +241,13 @@ def _extra_of(module: str) -> str | None:
     """The extra that a missing module is part of; None where it is no dependency of an extra."""
     package = {"PIL": "pillow", "dask": "distributed", "sklearn": "scikit-learn", "umap": "umap-learn"}
     name = module.partition(".")[0]
+    try:
+        requirements = importlib.metadata.requires("jaxvae") or ()
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        return None
     needing = [
         re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
-        for requirement in importlib.metadata.requires("jaxvae") or ()
+        for requirement in requirements
         if re.match(rf"{re.escape(package.get(name, name))}\b(?!-)", requirement)
     ]
     return needing[0][1] if needing and all(needing) else None

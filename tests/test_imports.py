@@ -37,6 +37,7 @@ ORDER = """
     analysis.pictures: structure
     analysis.pages: scoreboard findings sound listening_map comparison sweep_table projector report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
+    analysis.benchmark: accelerator_steps
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command
 MAY_IMPORT = {

@@ -53,7 +53,7 @@ def main(options: Options) -> None:
     )
     print(
         population_steps.table(
-            rows, seconds, options.batch_size, population_steps.operations(experiment, options.batch_size), most
+            rows, seconds, options.batch_size, population_steps.cost(experiment, options.batch_size)[0], most
         )
     )
 

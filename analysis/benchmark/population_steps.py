@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from analysis.pages import plain_table
 from jaxvae import devices
@@ -16,7 +17,8 @@ from jaxvae.config import Execution, Experiment, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
 from jaxvae.training import population, train_state, vae_steps
-from jaxvae.training.hyperparams import hyperparams
+from jaxvae.training.hyperparams import Hyperparams, hyperparams
+from jaxvae.training.train_state import TrainState
 
 PARAMETERS = (4,) * 6  # of each effect that the heads read
 
@@ -36,33 +38,41 @@ class Row(NamedTuple):
 def make(experiment: Experiment, members: int, at_once: int, steps: int, batch_size: int) -> Row:
     """The compiled training steps of a population on one device."""
     mesh = devices.make_mesh(members, batch_size, Execution(devices=1))
-    network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
-    numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
-    numbers = jax.tree.map(lambda *values: np.stack(values), *numbers)
-    numbers, running = devices.place((numbers, np.ones(members, bool)), mesh, devices.MEMBERS)
-    state = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)(numbers)
-    batches = devices.place(_examples(experiment, steps, batch_size), mesh, devices.SHARED)
-    function = functools.partial(
-        train_state.take_steps,
-        functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
-    )
+    begin, numbers, function = population_of(experiment, members, mesh)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), begin())
+    running = devices.place(np.ones(members, bool), mesh, devices.MEMBERS)
+    batches = devices.place(examples(experiment, steps, batch_size), mesh, devices.SHARED)
     jitted = jax.jit(population.over_members(function, mesh, at_once, mapped=3), donate_argnums=0)
     began = time.perf_counter()
-    compiled = jitted.lower(state, numbers, running, batches).compile()
+    compiled = jitted.lower(shapes, numbers, running, batches).compile()
     seconds = time.perf_counter() - began
+    state = None  # until the first call, so that many programs can wait without their states
 
     def call() -> None:
         nonlocal state
-        state, metrics = compiled(state, numbers, running, batches)
+        state, metrics = compiled(begin() if state is None else state, numbers, running, batches)
         jax.block_until_ready((state, metrics))
 
     mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.opt_state, state.batch_stats)))
+    own = jax.tree.leaves((shapes.params, shapes.opt_state, shapes.batch_stats))
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in own)
     return Row(mode, members, steps, seconds, compiled.memory_analysis().temp_size_in_bytes, size, call)
 
 
-def _examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
+def population_of(
+    experiment: Experiment, members: int, mesh: Mesh
+) -> tuple[Callable[[], TrainState], Hyperparams, Callable]:
+    """What makes the state of members that differ in their seed, their numbers, and the training steps of one."""
+    network = VAE(experiment.model, PARAMETERS)
+    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
+    numbers = devices.place(jax.tree.map(lambda *values: np.stack(values), *numbers), mesh, devices.MEMBERS)
+    begin = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)
+    step = functools.partial(vae_steps.train_step, model=network, objective=experiment.objective)
+    return lambda: begin(numbers), numbers, functools.partial(train_state.take_steps, step)
+
+
+def examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
     """Noise of as many steps."""
     rng, shape = np.random.default_rng(0), (steps, batch_size)
     wet, dry = rng.standard_normal((2, *shape, experiment.bins, experiment.frames), np.float32)
@@ -70,20 +80,14 @@ def _examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
     return Examples(wet, dry, effect, rng.random((*shape, max(PARAMETERS)), np.float32))
 
 
-def operations(experiment: Experiment, batch_size: int) -> float:
-    """Floating-point operations of one step of one model, as the compiler counts them."""
-    network = VAE(experiment.model, PARAMETERS)
+def cost(experiment: Experiment, batch_size: int) -> tuple[float, float]:
+    """Floating-point operations of one step of one model, and bytes read and written, as the compiler counts them."""
+    network, numbers = VAE(experiment.model, PARAMETERS), hyperparams(experiment)
     create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
-    numbers = hyperparams(experiment)
-    batches = _examples(experiment, 1, batch_size)
-    step = jax.jit(
-        functools.partial(
-            train_state.take_steps,
-            functools.partial(vae_steps.train_step, model=network, objective=experiment.objective),
-        )
-    )
-    lowered = step.lower(jax.eval_shape(create, numbers), numbers, jax.ShapeDtypeStruct((), bool), batches)
-    return lowered.cost_analysis()["flops"]
+    batch = jax.tree.map(lambda x: x[0], examples(experiment, 1, batch_size))
+    step = jax.jit(functools.partial(vae_steps.train_step, model=network, objective=experiment.objective))
+    lowered = step.lower(jax.eval_shape(create, numbers), numbers, batch)
+    return lowered.cost_analysis()["flops"], lowered.compile().cost_analysis()["bytes accessed"]
 
 
 def ceiling() -> float:
