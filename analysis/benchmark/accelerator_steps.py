@@ -1,10 +1,8 @@
 """What an accelerator computes beside the CPU, the most that it can do, and training steps of populations on it."""
 
 import functools
-import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -152,28 +150,18 @@ def plan(members: tuple[int, ...], steps: tuple[int, ...]) -> list[tuple[int, in
     return rows
 
 
-def compiled(experiment: Experiment, rows: list[tuple[int, int, int, str]]) -> list[Future[population_steps.Row]]:
-    """The programs, compiled side by side in threads: on an accelerator they take most of the time."""
-    with ThreadPoolExecutor(min(len(rows), os.cpu_count() or 1)) as pool:
-        return [pool.submit(_compiled, experiment, *row) for row in rows]
-
-
-def _compiled(experiment: Experiment, members: int, at_once: int, steps: int, precision: str) -> population_steps.Row:
-    with jax.default_matmul_precision(precision):
-        return population_steps.make(experiment, members, at_once, steps, BATCH_SIZE)
-
-
-def measure(row: tuple[int, int, int, str], program: Future[population_steps.Row], calls: int) -> Timing:
-    """The median call of one program."""
+def measure(experiment: Experiment, row: tuple[int, int, int, str], calls: int) -> Timing:
+    """The median call of one program, which leaves the device afterwards."""
     members, at_once, steps, precision = row
     mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
     try:
-        compiled = program.result()
-        (second,) = population_steps.measure([compiled], calls)
+        with jax.default_matmul_precision(precision):
+            program = population_steps.make(experiment, members, at_once, steps, BATCH_SIZE)
+        (second,) = population_steps.measure([program], calls)
     except jax.errors.JaxRuntimeError as error:  # the row tells it, and smaller ones may still fit
         return Timing(members, mode, precision, steps, np.nan, np.nan, 0, 0, str(error).splitlines()[0][:200])
     return Timing(
-        members, mode, precision, steps, compiled.compile_s, second, compiled.program_bytes, compiled.state_bytes, ""
+        members, mode, precision, steps, program.compile_s, second, program.program_bytes, program.state_bytes, ""
     )
 
 

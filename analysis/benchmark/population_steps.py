@@ -86,8 +86,8 @@ def cost(experiment: Experiment, batch_size: int) -> tuple[float, float]:
     create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
     batch = jax.tree.map(lambda x: x[0], examples(experiment, 1, batch_size))
     step = jax.jit(functools.partial(vae_steps.train_step, model=network, objective=experiment.objective))
-    lowered = step.lower(jax.eval_shape(create, numbers), numbers, batch)
-    return lowered.cost_analysis()["flops"], lowered.compile().cost_analysis()["bytes accessed"]
+    costs = step.lower(jax.eval_shape(create, numbers), numbers, batch).compile().cost_analysis()
+    return costs["flops"], costs["bytes accessed"]
 
 
 def ceiling() -> float:
