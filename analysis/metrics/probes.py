@@ -190,21 +190,27 @@ def _logistic(train: Labelled) -> Probe:
     standard = Standard.of(train.features)
     fit, axes = standard(train.features), None
     if fit.shape[1] > len(fit):  # more features than clips lie in a space of as many dimensions as there are clips
-        axes = np.linalg.svd(fit, full_matrices=False)[2].T
+        axes = np.linalg.qr(fit.T)[0]
         fit = fit @ axes
-    losses = np.zeros(len(STRENGTHS))
-    for chosen, held in folds(train.recording):
-        known = np.isin(train.effect[held], train.effect[chosen])  # a fold may lack an effect that is rare
-        for place, strength in enumerate(STRENGTHS):
-            regression = _regression(strength).fit(fit[chosen], train.effect[chosen])
+    divided = folds(train.recording)
+    regressions = [_regression(STRENGTHS[0], warm_start=True) for _ in divided]
+    best, least = STRENGTHS[0], np.inf
+    for strength in STRENGTHS:
+        loss = 0.0
+        for (chosen, held), regression in zip(divided, regressions, strict=True):
+            regression.set_params(C=strength).fit(fit[chosen], train.effect[chosen])
+            known = np.isin(train.effect[held], regression.classes_)  # a fold may lack an effect that is rare
             columns = np.searchsorted(regression.classes_, train.effect[held][known])
             probability = regression.predict_proba(fit[held][known])[np.arange(known.sum()), columns]
-            losses[place] -= np.log(np.maximum(probability, _LEAST)).sum()
-    best = _regression(STRENGTHS[losses.argmin()]).fit(fit, train.effect)
+            loss -= np.log(np.maximum(probability, _LEAST)).sum()
+        if loss > least:  # weaker penalties are worse still, and take the longest
+            break
+        best, least = strength, loss
+    regression = _regression(best).fit(fit, train.effect)
 
     def answer(features: np.ndarray) -> np.ndarray:
         seen = standard(features)
-        return best.predict(seen if axes is None else seen @ axes)
+        return regression.predict(seen if axes is None else seen @ axes)
 
     return answer
 
@@ -218,8 +224,8 @@ class _Quiet(LogisticRegression):
             return super().fit(*arguments)
 
 
-def _regression(strength: float) -> LogisticRegression:
-    return _Quiet(C=strength, tol=_TOLERANCE, max_iter=500)
+def _regression(strength: float, warm_start: bool = False) -> LogisticRegression:
+    return _Quiet(C=strength, tol=_TOLERANCE, max_iter=500, warm_start=warm_start)
 
 
 def _nearest(train: Labelled) -> Probe:
