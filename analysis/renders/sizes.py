@@ -11,7 +11,7 @@ class Sizes:
     """Dry clips that probes are fitted on; each meets every effect."""
     pairs: int = 1_100
     """Random settings that probes are scored on, each over clips of two unseen recordings."""
-    gallery: int = 4_200
+    gallery: int = 1_100
     """Clips among which the same setting is looked for: one of each pair, and the rest at settings of their own."""
     fixed_clips: int = 100
     """Unseen dry clips with all settings at the middle, and of those to fit on; each meets every effect. 0: none."""
