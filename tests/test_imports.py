@@ -14,7 +14,7 @@ import pytest
 # The one list to edit. A module may import what stands before it; `__init__` is the package's own file. A package whose
 # `__init__` holds no code needs no place, and neither do configs and commands, which nothing imports.
 ORDER = """
-    jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram
+    jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram fine_structure
     jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3
     jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation fingerprint decoding recordings
     jaxvae.data: clips storage cluster shards manifest dataset order input_pipeline

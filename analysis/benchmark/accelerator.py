@@ -1,6 +1,6 @@
 """What an accelerator makes of this project, in minutes: is it right, how fast is it, and how far from the most it can.
 
-    python -m analysis.benchmark.accelerator --out runs/accelerator
+    python -m analysis.benchmark.accelerator
     python -m analysis.benchmark.accelerator --out runs/accelerator --members 1 4 16
 
 Ceilings of the first device in matrix products and memory, the training steps of 1 to 256 members by vmap and in turn,
@@ -21,7 +21,7 @@ from jaxvae.config import Experiment, Model
 class Options:
     """What to measure."""
 
-    out: Path
+    out: Path = Path("runs/accelerator")
     """Folder for accelerator.md."""
     members: tuple[int, ...] = (1, 4, 16, 64, 256)
     """Sizes of population; one model is always measured."""
