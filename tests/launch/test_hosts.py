@@ -70,10 +70,10 @@ def _wait_for_step(hosts, workdir, step):
 
 
 def _weights(workdir):
-    """Newest and best weights of all members: written by two hosts, or by one, and read on one device."""
-    members = run_folder.read(workdir)
+    """Newest weights of all members and the best of one: written by two hosts, or by one, and read on one device."""
     newest = _steps(workdir)[-1]
-    return [inference.load(workdir, step, index).weights for index in members for step in (None, newest)]
+    chosen = [(newest, index) for index in run_folder.read(workdir)] + [(None, 0)]
+    return [inference.load(workdir, step, index).weights for step, index in chosen]
 
 
 def test_two_hosts_equal_one_and_outlive_a_signal_and_a_lost_host(tiny, tmp_path):

@@ -73,7 +73,7 @@ def test_sweep_killed_at_random_moments_ends_with_bitwise_the_same_arrays(tiny, 
     uninterrupted, killed = tmp_path / "uninterrupted" / "group_0", tmp_path / "killed" / "group_0"
     moments = random.Random(1)
     resumed_from = []
-    for _ in range(5):
+    for _ in range(3):
         process = _start(experiment, killed.parent)
         before = _newest(killed)
         deadline = time.monotonic() + 120
