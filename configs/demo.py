@@ -3,9 +3,9 @@
 python -m launch.train configs/demo.py --workdir runs/demo
 python -m analysis.report runs/demo
 
-Expected: 8 to 10 minutes. On 12 unseen recordings at random settings, dry-aware, 75 % of the effects by logistic
-regression (waveform and fine statistics 72 %) and an R2 of .38 (.35); blind, 48 % and .13 (47 % and .11): the bundled
-recordings are few. On the dry-aware map distortion and chorus lie apart, delay and reverb together.
+Expected: 9 minutes with the set-up. On 12 unseen recordings at random settings, dry-aware, 75 % of the effects by
+logistic regression (waveform and fine statistics 73 %) and an R2 of .38 (.35); blind, 45 % and .13 (47 % and .11): the
+bundled recordings are few. On the dry-aware map distortion and chorus lie apart, delay and reverb together.
 """
 
 import dataclasses
