@@ -1,4 +1,4 @@
-"""Fine structure of clips, on the device: what a mel picture of 43 ms frames does not show, as some 330 numbers a clip.
+"""Fine structure of clips, on the device: what a mel picture of 43 ms frames does not show, as some 320 numbers a clip.
 
 Three kinds, of each clip at its own peak, so that no level gives an effect away:
     amplitudes   quantiles, a histogram, shares of samples above levels and moments: clipping, asymmetry, gates

@@ -153,7 +153,7 @@ def plan(members: tuple[int, ...], steps: tuple[int, ...]) -> list[tuple[int, in
 def measure(experiment: Experiment, row: tuple[int, int, int, str], calls: int) -> Timing:
     """The median call of one program, which leaves the device afterwards."""
     members, at_once, steps, precision = row
-    mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
+    mode = population_steps.mode(members, at_once)
     try:
         with jax.default_matmul_precision(precision):
             program = population_steps.make(experiment, members, at_once, steps, BATCH_SIZE)

@@ -53,10 +53,16 @@ def make(experiment: Experiment, members: int, at_once: int, steps: int, batch_s
         state, metrics = compiled(begin() if state is None else state, numbers, running, batches)
         jax.block_until_ready((state, metrics))
 
-    mode = "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
     own = jax.tree.leaves((shapes.params, shapes.opt_state, shapes.batch_stats))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in own)
-    return Row(mode, members, steps, seconds, compiled.memory_analysis().temp_size_in_bytes, size, call)
+    return Row(
+        mode(members, at_once), members, steps, seconds, compiled.memory_analysis().temp_size_in_bytes, size, call
+    )
+
+
+def mode(members: int, at_once: int) -> str:
+    """How so many members are computed when so many are computed at once."""
+    return "one model" if members == 1 else {1: "lax.map", members: "vmap"}.get(at_once, f"lax.map of vmap {at_once}")
 
 
 def population_of(
