@@ -1,10 +1,13 @@
-"""Fine structure of clips, on the device: what a mel picture of 43 ms frames does not show, as some 320 numbers a clip.
+"""Fine structure of clips, on the device: what a mel picture of 43 ms frames does not show, as some 570 numbers a clip.
 
-Three kinds, of each clip at its own peak, so that no level gives an effect away:
+All of it is pooled over time, so that two passages of a recording can be compared though none of their frames line up.
+Four kinds, of each clip at its own peak, so that no level gives an effect away:
     amplitudes   quantiles, a histogram, shares of samples above levels and moments: clipping, asymmetry, gates
     levels       of frames of 21 ms and their crest factors, quantiles and changes: compression, gates, tremolo
     cepstra      power cepstra (Bogert, Healy & Tukey 1963), where echoes, combs and resonances are peaks at their
                  delay: of the whole clip and, averaged, of frames of .34 s, pooled over lags evenly in log time
+    bands        of the levels of 64 mel bands every 10 ms: mean, deviation and mean change from frame to frame, and the
+                 autocorrelation of the mean over the bands: filters, colours, tails and repeats
 
 Conventions
     audio        (batch, sample), float in [-1, 1] or int16
@@ -22,6 +25,8 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Array, Float, Int16
 
+from jaxvae import config, spectrogram
+
 _SHORT_SECONDS, _LONG_SECONDS = 0.021, 0.34
 _LEAST_LAG_SECONDS, _LAG_BANDS = 0.00033, 40
 _QUANTILES = np.array([0.1, 0.5, 1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.9]) / 100
@@ -34,6 +39,11 @@ _RANKS = np.array([1, 5, 10, 25, 50, 75, 90, 95, 99]) / 100
 """Quantiles of the levels and crest factors of short frames."""
 _LEAST = 1e-5  # of an amplitude: -100 dB
 _LEAST_POWER = 1e-9  # of a bin of a spectrum, beside a peak of 1
+_BANDS = 64
+_BAND_FRAME_SECONDS, _BAND_HOP_SECONDS = 0.043, 0.01
+_REPEAT_SECONDS = 1.2
+_REPEATS = 60
+"""Lags of the autocorrelation, evenly up to _REPEAT_SECONDS."""
 _CEPSTRUM_SCALE = 10.0
 """Peaks of cepstra are hundredths; this brings them to the order of the other numbers before they are standardised."""
 
@@ -82,6 +92,9 @@ class Layout(NamedTuple):
     """Of the whole clip: the highest of each band of lags, the lowest, and the strength."""
     averaged: tuple[slice, slice, slice]
     """The same of long frames."""
+    bands: tuple[slice, slice, slice]
+    """Mean, deviation and change of each band."""
+    repeats: slice
 
 
 def layout(samples: int, sample_rate: int) -> Layout:
@@ -95,7 +108,14 @@ def layout(samples: int, sample_rate: int) -> Layout:
     for count in bands:
         cepstra.append(tuple(slice(first + part * count, first + (part + 1) * count) for part in range(3)))
         first += 3 * count
-    return Layout(*places[:3], places[3].start, places[4].start, *places[5:], *cepstra)
+    of_bands = tuple(slice(first + part * _BANDS, first + (part + 1) * _BANDS) for part in range(3))
+    repeats = slice(of_bands[-1].stop, of_bands[-1].stop + _REPEATS)
+    return Layout(*places[:3], places[3].start, places[4].start, *places[5:], *cepstra, of_bands, repeats)
+
+
+def size(samples: int, sample_rate: int) -> int:
+    """How many numbers there are of clips of so many samples."""
+    return layout(samples, sample_rate).repeats.stop
 
 
 def compute(
@@ -107,9 +127,8 @@ def compute(
         raise ValueError(f"a clip of {audio.shape[-1]} samples has no fine structure; use {2 * short} or more")
     clips = jnp.asarray(audio, jnp.float32)
     clips = clips / jnp.maximum(jnp.abs(clips).max(axis=1, keepdims=True), 1e-12)
-    return jnp.concatenate(
-        [_amplitudes(clips), _levels(clips, short), *_cepstra(clips, sample_rate)], axis=1, dtype=jnp.float32
-    )
+    parts = [_amplitudes(clips), _levels(clips, short), *_cepstra(clips, sample_rate), _bands(clips, sample_rate)]
+    return jnp.concatenate(parts, axis=1, dtype=jnp.float32)
 
 
 def _amplitudes(clips: Array) -> Array:
@@ -188,6 +207,22 @@ def _pooled(cepstrum: Array, most: int, sample_rate: int) -> Array:
     lowest = [_CEPSTRUM_SCALE * band.min(axis=1) for band in bands]
     strength = [jnp.log(jnp.sqrt((band**2).mean(axis=1)) + 1e-6) for band in bands]
     return jnp.stack([*highest, *lowest, *strength], axis=1)
+
+
+def _bands(clips: Array, sample_rate: int) -> Array:
+    """Mean, deviation and change of the level of each band, and the autocorrelation of the mean of all."""
+    frame, hop = _even(_BAND_FRAME_SECONDS * sample_rate), round(_BAND_HOP_SECONDS * sample_rate)
+    mel = config.Spectrogram(n_fft=frame, window_length=frame, hop_length=hop, n_mels=_BANDS)
+    level = spectrogram.level(clips, config.Audio(sample_rate, clips.shape[1]), mel)
+    change = jnp.abs(jnp.diff(level, axis=2)).mean(axis=2)
+    whole = level.mean(axis=1)
+    whole = whole - whole.mean(axis=1, keepdims=True)
+    frames = whole.shape[1]
+    transform = jnp.fft.rfft(whole, 2 * frames)
+    correlation = jnp.fft.irfft(transform.real**2 + transform.imag**2)[:, :frames]
+    lags = np.round(np.arange(1, _REPEATS + 1) * _REPEAT_SECONDS / _REPEATS / _BAND_HOP_SECONDS).astype(int)
+    repeats = correlation[:, np.minimum(lags, frames - 1)] / (correlation[:, :1] + 1.0)  # 1 dB^2, so silence has none
+    return jnp.concatenate([level.mean(axis=2), level.std(axis=2), change, repeats], axis=1)
 
 
 def _db(amplitude: Array) -> Array:

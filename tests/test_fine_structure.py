@@ -1,6 +1,7 @@
 """Laws of the fine structure, against closed forms, scipy and numpy."""
 
 import jax
+import librosa
 import numpy as np
 import pytest
 import scipy.signal
@@ -104,6 +105,31 @@ def test_levels_of_short_frames_follow_a_fade(compute, noise):
     np.testing.assert_allclose(steep[:, 6] - steep[:, 2], 0.8 * 40, rtol=0.05)  # 10th to 90th percentile
 
 
+def test_bands_are_the_levels_of_librosa(compute, noise):
+    tilted = scipy.signal.lfilter([1], [1, -0.9], noise, axis=1)
+    tilted = (tilted / np.abs(tilted).max(axis=1, keepdims=True)).astype(np.float32)
+    mean, deviation, change = (np.asarray(compute(tilted))[:, place] for place in LAYOUT.bands)
+    power = librosa.feature.melspectrogram(
+        y=tilted, sr=RATE, n_fft=1_024, hop_length=240, n_mels=64, pad_mode="reflect"
+    )
+    level = librosa.power_to_db(power, amin=1e-20, top_db=None)
+    offset = mean - level.mean(axis=2)  # librosa counts the power of a window, not of a full-scale sine
+    np.testing.assert_allclose(offset, offset[:1].repeat(4, axis=0), atol=0.02)
+    np.testing.assert_allclose(deviation, level.std(axis=2), rtol=1e-3)
+    np.testing.assert_allclose(change, np.abs(np.diff(level, axis=2)).mean(axis=2), rtol=1e-3)
+
+
+def test_what_repeats_is_found_at_its_lag(compute, noise):
+    """Bursts of noise every .4 s: the level correlates with itself .4 s and .8 s later, and not .2 s later."""
+    time = np.arange(SAMPLES) / RATE
+    bursts = noise * (0.001 + (time % 0.4 < 0.1)).astype(np.float32)
+    repeats = np.asarray(compute(bursts))[:, LAYOUT.repeats]
+    later = repeats[:, 10:30]
+    assert (later.argmax(axis=1) + 11 == 20).all()
+    assert (later.max(axis=1) > 0.7).all()
+    assert (repeats[:, 9] < 0).all()
+
+
 def test_whole_numbers_are_the_same_audio(compute, noise):
     whole = np.round(noise * 32_767).astype(np.int16)
     np.testing.assert_allclose(compute(whole), compute(whole.astype(np.float32) / 32_768), atol=1e-4)
@@ -119,7 +145,7 @@ def test_silence_and_a_click_are_finite(compute):
 def test_other_rates_and_lengths_have_their_layout(rate, samples):
     audio = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
     numbers = fine_structure.compute(audio, rate)
-    assert numbers.shape[1] == fine_structure.layout(samples, rate).averaged[2].stop
+    assert numbers.shape[1] == fine_structure.size(samples, rate)
     assert np.isfinite(np.asarray(numbers)).all()
 
 
