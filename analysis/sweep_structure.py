@@ -48,7 +48,7 @@ def main(options: Options) -> list[Path]:
     structure.require_axis(values.values(), options.x)
     data = members.data(list(encoders.values()), options.data.directory)
     splits = [data.split(name) for name in SPLITS]
-    measured = board.measure(encoders, *splits, options.sizes, seed=options.seed)
+    measured = board.measure(encoders, *splits, options.sizes, seed=options.seed, source=False)
     made = structure.points(measured, values)
     lines = [
         [point.representation, point.hears, *(point.values.get(path, "") for path in fields), point.panel, point.value]

@@ -59,7 +59,8 @@ def main(options: Options) -> list[Path]:
     kinds = data.kinds(names)
     plan = random_settings(kinds, draw_dry(test, options.clips, options.seed), options.seed)
     if len(chosen) == 1:
-        rows, _ = representations.rows({"latent space": encoder}, data.split("train"), Sizes().components, options.seed)
+        train, components = data.split("train"), Sizes().components
+        rows, _ = representations.rows({"latent space": encoder}, train, components, options.seed, source=False)
         mapped = [row for row in rows if row.mapped]
         seen = material.represent(plan, test, rate, mapped, "random settings")
         panels = {
@@ -67,7 +68,7 @@ def main(options: Options) -> list[Path]:
         }
     else:
         functions = {member.title: representations.means(member.encoder) for member in chosen}
-        plan, features = chunks.evaluate(plan, test, rate, functions)
+        plan, features = chunks.evaluate(plan, test, rate, chunks.Functions(functions))
         panels = {title: plan.labelled(values, test) for title, values in features.items()}
     drawing, scores = umap.plot(panels, umap.fit(panels, options.seed), tuple(kind.name for kind in kinds))
     style.save(drawing, options.out)

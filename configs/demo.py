@@ -3,9 +3,9 @@
 python -m launch.train configs/demo.py --workdir runs/demo
 python -m analysis.report runs/demo
 
-Expected: 9 minutes with the set-up. On 12 unseen recordings at random settings, dry-aware, 75 % of the effects by
-logistic regression (waveform and fine statistics 73 %) and an R2 of .38 (.35); blind, 45 % and .13 (47 % and .11): the
-bundled recordings are few. On the dry-aware map distortion and chorus lie apart, delay and reverb together.
+Expected on the validation recordings, of which half are degraded and a seventh untouched (chance 14 %), after 500 steps:
+48 % of the effects blind, 61 % source-aware and 78 % dry-aware. The bundled recordings are few: after 1,500 steps the
+settings of unseen ones are read worse than after 500.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ config = dataclasses.replace(
     vae_base.config,
     name="demo",
     data=dataclasses.replace(vae_base.config.data, train_clips=12_000),
-    objective=Objective(beta=Beta(schedule="linear", cycle_length=300, cycle_unit="step")),
+    objective=Objective(beta=Beta(schedule="linear", cycle_length=200, cycle_unit="step")),
     train=dataclasses.replace(
         vae_base.config.train,
-        steps=900,
-        batch_size=96,
-        validate_every=300,
+        steps=600,
+        batch_size=384,
+        validate_every=200,
         patience=0,
         learning_rate=2e-3,
         warmup_steps=100,

@@ -2,9 +2,9 @@
 
 python -m launch.train configs/grant2023.py --workdir runs/grant2023
 
-It meets as many clips as mda_six. What differs from the original: all effects are in every batch, validation covers
-all of them at no beta, spectrograms are normalised by fixed statistics instead of the batch's, the learning rate falls
-to 0 by half a cosine, no patience ends the run, and embeddings are posterior means.
+It meets as many clips as grant2023_objective. What differs from the original: all effects are in every batch,
+validation covers all of them at no beta, spectrograms are normalised by fixed statistics instead of the batch's, the
+learning rate falls to 0 by half a cosine, no patience ends the run, and embeddings are posterior means.
 """
 
 import dataclasses
@@ -22,12 +22,10 @@ config = dataclasses.replace(
     model=Model(backbone="grant2023", latent_dim=128, content_dim=0),
     objective=grant2023_objective.config.objective,
     train=dataclasses.replace(
-        mda_six.config.train,
-        steps=8 * mda_six.config.train.steps,
+        grant2023_objective.config.train,
+        steps=8 * grant2023_objective.config.train.steps,
         batch_size=12,
-        validate_every=8 * mda_six.config.train.validate_every,
-        patience=0,
-        epoch_clips=2_500,
+        validate_every=8 * grant2023_objective.config.train.validate_every,
         learning_rate=5e-4,
         warmup_steps=0,
         weight_decay=0.0,

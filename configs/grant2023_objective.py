@@ -25,5 +25,13 @@ config = dataclasses.replace(
         settings_weight=0.0,
         contrastive_weight=0.0,
     ),
-    train=dataclasses.replace(mda_six.config.train, epoch_clips=2_500, weight_decay=0.0),
+    train=dataclasses.replace(
+        mda_six.config.train,
+        steps=2_400,
+        batch_size=96,
+        validate_every=600,
+        warmup_steps=100,
+        epoch_clips=2_500,
+        weight_decay=0.0,
+    ),
 )

@@ -19,7 +19,7 @@ config = dataclasses.replace(
     name="mda_grid",
     model=Model(latent_dim=256),
     objective=Objective(beta=Beta(schedule="linear", cycle_length=60, cycle_unit="step")),
-    train=dataclasses.replace(mda_six.config.train, steps=200, validate_every=200),
+    train=dataclasses.replace(mda_six.config.train, steps=200, validate_every=200, warmup_steps=100),
     sweep=grid(
         {
             "model.latent_dim": (32, 64, 128, 256),

@@ -72,8 +72,8 @@ class Identification:
     """What was done to one recording. `str()` of it is a text to read, `to_dict()` is plain values for JSON."""
 
     run: str
-    dry_aware: bool
-    """Whether the recording before the effect was known."""
+    mode: str
+    """What was known beside the recording: one of `jaxvae.config.MODES`."""
     whole: Answer
     windows: tuple[Answer, ...]
     """Of each part of a clip's length that is not silent."""
@@ -89,9 +89,8 @@ class Identification:
 
     def text(self, windows: bool = False) -> str:
         """A text to read; with a line for each window if asked for."""
-        known = "with the dry recording" if self.dry_aware else "from the wet recording alone"
         lines = [
-            f"{self.run}, {known}, {self.whole.end_s:.1f} s in {_count(len(self.windows), 'window')}; "
+            f"{self.run}, {_KNOWN[self.mode]}, {self.whole.end_s:.1f} s in {_count(len(self.windows), 'window')}; "
             f"settings as median (interval of {LEVEL:.0%})"
         ]
         for effect, probability in self.whole.probabilities.items():
@@ -105,6 +104,13 @@ class Identification:
                 lines.append(f"  {window.start_s:7.1f} to {window.end_s:.1f} s: {told}")
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+_KNOWN = {
+    "blind": "from the wet recording alone",
+    "source_aware": "with another dry passage of it",
+    "dry_aware": "with the dry recording",
+}
 
 
 def answer(

@@ -83,6 +83,12 @@ class Data:
     """Peak level of the dry clip at the input of the effect."""
     fade_ms: float = 50.0
     """Fade-in and fade-out of the dry clip."""
+    untouched: bool = True
+    """Whether clips that nothing was done to are rendered beside train_clips and validation_clips, as many as there are
+    of an effect: what "no effect" is learnt from."""
+    degraded_share: float = 0.5
+    """Share of the training and validation clips to which something happens after the effect, as it does to recordings
+    in the world (`jaxvae.data.degradation`)."""
     vary: bool = True
     """Whether training clips are of recordings played at other speeds and through random filters
     (`jaxvae.data.augmentation`)."""
@@ -90,6 +96,14 @@ class Data:
     """Seed of the split, the crops and the settings."""
     directory: str = "datasets"
     """Folder or fsspec URL (s3://bucket/sets) of rendered data sets, each in a folder named after its identity."""
+
+    def kinds(self, split: str) -> int:
+        """Kinds of clips in a split: the effects, and untouched ones in those that something is learnt from."""
+        return len(self.effects) + (self.untouched and split != "test")
+
+    def clips(self, split: str) -> int:
+        """Clips of a split, of all kinds."""
+        return getattr(self, f"{split}_clips") // len(self.effects) * self.kinds(split)
 
     def __post_init__(self) -> None:
         for name in ("effects", "audio", "test_audio"):
@@ -114,6 +128,9 @@ class Data:
         )
         _require(self.peak_dbfs <= 0, f"peak_dbfs is {self.peak_dbfs}; use 0 or less")
         _require(self.fade_ms >= 0, f"fade_ms is {self.fade_ms}; use 0 or more")
+        _require(
+            0 <= self.degraded_share <= 1, f"data.degraded_share is {self.degraded_share}; use 0 to 1, a share of clips"
+        )
         _require(self.seed >= 0, f"data.seed is {self.seed}; use 0 or more")
 
 
@@ -170,7 +187,10 @@ class Model:
     """Dimensions of the latent of what was played, which the backbone encodes, while an encoder of its own takes the
     effect's (`jaxvae.models.effect_encoder`). 0: a plain VAE, in which the backbone encodes both into one."""
     attention: bool = False
-    """Whether the effect's encoder attends over time."""
+    """Whether the effect's encoder attends over time, where it is a convolutional one, without fine structure."""
+    fine_structure: bool = True
+    """Whether the effect's encoder also sees the fine structure of the waveform (`jaxvae.fine_structure`). Unused if
+    content_dim is 0."""
     width: int = 1
     """Multiplies the hidden sizes of every network but Grant's (2023)."""
 
@@ -180,6 +200,11 @@ class Model:
         _require(1 <= self.latent_dim <= 4_096, f"latent_dim is {self.latent_dim}; use 1 to 4096")
         _require(0 <= self.content_dim <= 4_096, f"content_dim is {self.content_dim}; use 0 to 4096")
         _require(self.width >= 1, f"width is {self.width}; use at least 1")
+
+    @property
+    def sees_fine_structure(self) -> bool:
+        """Whether the network sees fine structure: a plain VAE never does."""
+        return self.fine_structure and self.content_dim > 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,13 +258,21 @@ class Objective:
     reconstructed_clips: int = 1
     """Clips of each block of four that a step of training reconstructs, another one each time. With one, a step takes
     half the time of one with all, and heads and contrastive term still see them all."""
-    dry_share: float = number(0.5)
-    """Share of blocks whose dry clips the effect's encoder may see."""
+    reconstructed_blocks: int = 24
+    """Blocks of which a step of training reconstructs clips, if it has more; 0: all. What is reconstructed takes most
+    of a step's time, and what heads and pairs are made of takes little."""
+    dry_share: float = number(0.35)
+    """Share of blocks whose dry clips the effect's encoder may see: those that train it dry-aware."""
+    source_share: float = number(0.45)
+    """Of the other blocks, the share of which it may see another dry passage of the recording: those that train it
+    source-aware. The rest train it blind. A plain VAE is always blind, whatever the shares."""
     elbo_weight: float = number(0.001)
     """Weight of the reconstruction and the KL divergences: thousands of nats a clip, its effect and settings a few."""
     reading_noise: float = number(1.0)
     """Share of the posterior's standard deviation that the heads are trained with: 0 reads the posterior mean; 1 a
     sample, so that what they read has to be paid for in KL divergence (Alemi et al. 2017)."""
+    dropout: float = number(0.3)
+    """Share of the hidden units of the effect's encoder that a step leaves out. Unused without fine structure."""
     effect_weight: float = head_weight(1.0)
     """Weight of the effect's negative log-likelihood by the head on the posterior mean."""
     settings_weight: float = head_weight(1.0)
@@ -259,8 +292,10 @@ class Objective:
         weights = [field.name for field in dataclasses.fields(self) if field.name.endswith("_weight")]
         for name in ("free_nats", *weights):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; use 0 or more")
-        for name in ("swap", "dry_share", "reading_noise"):
+        for name in ("swap", "dry_share", "source_share", "reading_noise"):
             _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
+        _require(self.reconstructed_blocks >= 0, f"reconstructed_blocks is {self.reconstructed_blocks}; use 0 or more")
+        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}; use 0 or more, below 1")
         _require(
             1 <= self.reconstructed_clips <= block.CLIPS,
             f"reconstructed_clips is {self.reconstructed_clips}; use 1 to {block.CLIPS}",
@@ -330,6 +365,10 @@ class Execution:
             _require(value >= 0, f"execution.{field.name} is {value}; use 0 or more")
 
 
+MODES = ("blind", "source_aware", "dry_aware")
+"""What an encoder can be given beside a wet clip: nothing, another dry passage of the recording, or the dry clip."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """One experiment, complete."""
@@ -360,6 +399,12 @@ class Experiment:
             "could stay while the effect's is swapped; use swap 0, or a content_dim above 0",
         )
 
+        _require(
+            self.model.fine_structure or self.model.content_dim == 0 or self.objective.source_share == 0,
+            f"objective.source_share is {self.objective.source_share}, but model.fine_structure is False, and passages "
+            "are compared by their fine structure alone; use source_share 0, or fine_structure True",
+        )
+
     @property
     def frames(self) -> int:
         """Frames in the spectrogram of one clip (centred frames, as librosa)."""
@@ -370,10 +415,19 @@ class Experiment:
         """Frequency bins, or mel bands, in a spectrogram."""
         return self.spectrogram.n_mels if self.spectrogram.scale == "mel" else self.spectrogram.n_fft // 2 + 1
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Those of MODES that are trained."""
+        if not self.model.content_dim:
+            return MODES[:1]
+        dry, source = self.objective.dry_share, self.objective.source_share
+        trained = (dry < 1 and source < 1, dry < 1 and source > 0, dry > 0)
+        return tuple(mode for mode, is_trained in zip(MODES, trained, strict=True) if is_trained)
+
     @number_property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch, at least 1."""
-        return max(1, (self.train.epoch_clips or self.data.train_clips) // self.train.batch_size)
+        return max(1, (self.train.epoch_clips or self.data.clips("train")) // self.train.batch_size)
 
     @number_property
     def beta_cycle_length(self) -> int:
@@ -384,12 +438,19 @@ class Experiment:
 
 _RENAMED = {"model": {"backbone": {"seed": "grant2023"}}, "objective": {"beta": {"schedule": {"seed": "grant2023"}}}}
 """Values of records that were written before they had another name."""
+_LACKING = {
+    "data": {"untouched": False, "degraded_share": 0.0},
+    "model": {"fine_structure": False},
+    "objective": {"source_share": 0.0, "dropout": 0.0, "reconstructed_blocks": 0},
+}
+"""Values of fields that are not in records which were written before there were such fields."""
 
 
 def from_dict(values: dict[str, Any]) -> Experiment:
     """The inverse of `fields.to_dict`, of records of older versions as well.
 
-    Versions that did not refuse it trained plain VAEs with swaps. Their weights are read, with a warning.
+    Versions that did not refuse it trained plain VAEs with swaps. Their weights are read, with a warning. What a field
+    does that a record lacks was not done then, whatever is done by default now.
     """
 
     def renamed(value: Any, names: Any) -> Any:
@@ -398,6 +459,7 @@ def from_dict(values: dict[str, Any]) -> Experiment:
         return names.get(value, value) if isinstance(value, str) else value
 
     values = renamed(values, _RENAMED)
+    values = values | {name: lacking | values.get(name, {}) for name, lacking in _LACKING.items()}
     objective = values.get("objective", {})
     swap = objective.get("swap", Objective.swap)
     if values.get("model", {}).get("content_dim") == 0 and swap > 0:

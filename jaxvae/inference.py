@@ -11,21 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxvae import config, effects, spectrogram, windows
+from jaxvae import config, effects, views, windows
 from jaxvae.answer import Answer, Identification, answer
 from jaxvae.data import waveform
 from jaxvae.data.audio import AudioError
 from jaxvae.data.waveform import Track
 from jaxvae.models import heads, readout
 from jaxvae.models.heads import Logits
-from jaxvae.models.readout import BLIND, DRY_AWARE, Readout
+from jaxvae.models.readout import Readout
 from jaxvae.models.vae import VAE, Posterior, narrow
-from jaxvae.spectrogram import Statistics
 from jaxvae.training import run_folder, task, train_state, vae_steps
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.hyperparams import Hyperparams, hyperparams
 from jaxvae.training.train_state import TrainState, Weights
-from jaxvae.windows import BATCH
+from jaxvae.views import ALIGNED, NONE, RELATIONS, SOURCE, Normalisation, Views
+from jaxvae.windows import BATCH, Windows
+
+_MODES = {"aligned": "dry_aware", "source": "source_aware"}
+"""By what a dry recording is to a wet one: what the effect was put on, or another passage of the same recording."""
 
 
 class Reading(NamedTuple):
@@ -36,7 +39,7 @@ class Reading(NamedTuple):
     effect: Float[np.ndarray, "clip effect"]
     """Probabilities of the effects, if there was one: each row sums to 1."""
     no_effect: Float[np.ndarray, " clip"] | None
-    """Probabilities that nothing was done that can be heard; None without a readout."""
+    """Probabilities that nothing was done that can be heard; None where nothing was fitted or trained that tells."""
     settings: tuple[Float[np.ndarray, "clip parameter bin"], ...]
     """Of each effect, were the clip of it: probabilities of equal bins on [0, 1]. `effects.get(name).parameters` are
     the parameters in their order."""
@@ -46,7 +49,9 @@ class Reading(NamedTuple):
 class SpectrogramEncoder:
     """A spectrogram VAE with its weights. Posterior means of the effect are the embedding; nothing is sampled.
 
-    With `dry`, the recordings before the effect, it is dry-aware; without, it is blind.
+    Without `dry` it is blind. With it, it is dry-aware, if that is each recording before the effect (relation
+    "aligned"), or source-aware, if it is other dry passages of the same recordings, of any length (relation "source").
+    Embeddings of different modes are not in one space: only those of one mode may be compared.
 
     Audio is one recording or several, in a form of `jaxvae.data.waveform`, at any rate: (sample,),
     (clip, channel, sample), a list of (sample,). It is averaged over channels, resampled, and cut into windows of the
@@ -56,16 +61,17 @@ class SpectrogramEncoder:
     """
 
     experiment: config.Experiment
-    statistics: Statistics
+    normalisation: Normalisation
     weights: Weights
     parameters: tuple[int, ...] = ()
-    """Number of parameters of each effect that the heads read; none without heads."""
+    """Number of parameters of each effect that the heads read, and a last 0 where they know "no effect"; none without
+    heads."""
     dataset: str = ""
     """Identity of the data set that it was trained on."""
     dataset_folders: tuple[str, ...] = ()
     """Where that may lie, the likeliest first."""
     readouts: Mapping[str, Readout] = dataclasses.field(default_factory=dict)
-    """Fitted after training, by the mode that they are of: "blind" or "dry_aware"."""
+    """Fitted after training, by the mode that they are of (`jaxvae.config.MODES`)."""
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -84,38 +90,43 @@ class SpectrogramEncoder:
 
     @property
     def dry_aware(self) -> bool:
-        """Whether it was trained to make use of dry clips."""
-        return self.content_dim > 0 and self.experiment.objective.dry_share > 0
+        """Whether it was trained to make use of the recordings before the effect."""
+        return "dry_aware" in self.experiment.modes
+
+    @property
+    def source_aware(self) -> bool:
+        """Whether it was trained to make use of other dry passages of the recordings."""
+        return "source_aware" in self.experiment.modes
 
     @property
     def has_heads(self) -> bool:
         """Whether it can read effect and settings."""
         return len(self.parameters) > 0
 
-    def embed(self, audio: Any, sample_rate: Any, dry: Any = None) -> Float[np.ndarray, "clip latent"]:
+    def embed(
+        self, audio: Any, sample_rate: Any, dry: Any = None, relation: str = "aligned"
+    ) -> Float[np.ndarray, "clip latent"]:
         """Posterior means of the effect. Raises ValueError as `posterior`."""
-        return self.posterior(audio, sample_rate, dry).mean
+        return self.posterior(audio, sample_rate, dry, relation).mean
 
-    def posterior(self, audio: Any, sample_rate: Any, dry: Any = None) -> Posterior:
+    def posterior(self, audio: Any, sample_rate: Any, dry: Any = None, relation: str = "aligned") -> Posterior:
         """Mean and log-variance (clip, latent) of each recording's posterior of the effect.
 
         Raises:
             ValueError: audio or dry is in no form that can be used, silent or not finite, the two are not of the same
-                number and length, or the run is blind and dry was given.
+                number or, aligned, length, or the run was not trained for what was given.
         """
-        self._require_aware(dry)
+        mode = self._mode(dry, relation)
+        if mode == "source_aware":
+            wet, _ = windows.recordings(audio, sample_rate, None, self.experiment.audio)
+            return self._encode_beside(wet, windows.passages(dry, sample_rate, len(wet))).means()
         wet, before = windows.recordings(audio, sample_rate, dry, self.experiment.audio)
         return windows.encode(self._encode, wet, before, self.experiment.audio).means()
 
-    def posterior_of_spectrograms(
-        self,
-        spectrogram: Float[np.ndarray, "clip bin frame"],
-        dry: Float[np.ndarray, "clip bin frame"] | None = None,
-    ) -> Posterior:
-        """Posterior (clip, latent) of the effect, from spectrograms as `spectrogram` gives them."""
-        self._require_aware(dry)
-        seen = [spectrogram] if dry is None else [spectrogram, dry]
-        return _in_batches(self._posterior, *seen)
+    def posterior_of_views(self, wet: Views, dry: Views | None = None, relation: str = "aligned") -> Posterior:
+        """Posterior (clip, latent) of the effect, from views as `views` gives them."""
+        known = RELATIONS[self._mode(dry, relation)]
+        return _in_batches(functools.partial(self._posterior, relation=known), *(wet if dry is None else (*wet, *dry)))
 
     def content(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip content"]:
         """Posterior means of what was played, averaged over the windows of longer audio."""
@@ -126,10 +137,10 @@ class SpectrogramEncoder:
 
         return windows.encode(encode, wet, None, self.experiment.audio).means()
 
-    def identify(self, audio: Any, sample_rate: Any, dry: Any = None) -> Identification:
+    def identify(self, audio: Any, sample_rate: Any, dry: Any = None, relation: str = "aligned") -> Identification:
         """What was done to one recording, as probabilities of effects and "no effect", and settings with intervals.
 
-        Where `dry` and the audio are of other lengths, what only one of them has is left out, and said.
+        Where `dry`, aligned, and the audio are of other lengths, what only one of them has is left out, and said.
 
         Raises:
             ValueError: as `posterior`; or there are several recordings, or the run was trained without heads.
@@ -137,14 +148,18 @@ class SpectrogramEncoder:
         tracks = waveform.tracks(audio, sample_rate)
         before = None if dry is None else waveform.tracks(dry, sample_rate, "dry")
         for name, found in (("audio", tracks), ("dry", before or ())):
-            if len(found) > 1:
+            if len(found) > 1 and (name, relation) != ("dry", "source"):
                 raise ValueError(f"{name} holds {len(found)} recordings; identify them one by one")
-        return self._identify(tracks[0], None if before is None else before[0])
+        return self._identify(tracks[0], before, self._mode(dry, relation))
 
     def identify_file(
-        self, path: str | Path, dry: str | Path | None = None, progress: Callable[[float], object] | None = None
+        self,
+        path: str | Path,
+        dry: str | Path | None = None,
+        progress: Callable[[float], object] | None = None,
+        relation: str = "aligned",
     ) -> Identification:
-        """The same of an audio file of any length, which is read piece by piece, and if given its dry file.
+        """The same of an audio file of any length, which is read piece by piece, and if given a dry file.
 
         `progress` is called with the seconds done so far.
 
@@ -152,35 +167,39 @@ class SpectrogramEncoder:
             AudioError, a ValueError: a file is missing or cannot be read.
             ValueError: as `identify`.
         """
-        wet, before = waveform.of_file(path), None if dry is None else waveform.of_file(dry)
+        wet, before = waveform.of_file(path), None if dry is None else [waveform.of_file(dry)]
         try:
-            return self._identify(wet, before, progress)
+            return self._identify(wet, before, self._mode(dry, relation), progress)
         except AudioError:  # which names the file
             raise
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
     def _identify(
-        self, wet: Track, dry: Track | None, progress: Callable[[float], object] | None = None
+        self, wet: Track, dry: list[Track] | None, mode: str, progress: Callable[[float], object] | None = None
     ) -> Identification:
-        self._require_aware(dry)
         self._require_heads()
         kinds = [effects.get(name) for name in self.effects]
         length, rate = self.experiment.audio.clip_samples, self.experiment.audio.sample_rate
         notes = []
-        if dry is not None:
-            wet, dry, trimmed = windows.together(wet, dry)
+        if mode == "dry_aware":
+            wet, before, trimmed = windows.together(wet, dry[0])
+            dry = [before]
             notes += trimmed
         if (times := waveform.repetitions(wet, rate, length)) > 1:
             notes.append(f"the recording is {wet.seconds:.2f} s long and was repeated {times} times to fill a window")
-        found = windows.encode(self._encode, [wet], None if dry is None else [dry], self.experiment.audio, progress)
+        if mode == "source_aware":
+            found = self._encode_beside([wet], [dry], progress)
+        else:
+            found = windows.encode(self._encode, [wet], dry, self.experiment.audio, progress)
         if found.silent[0]:
             notes.append(f"{found.silent[0]} silent of {found.silent[0] + len(found.start_s)} windows left out")
-        reading = self.read_mean(found.encoded.mean, dry_aware=dry is not None)
-        if reading.no_effect is None:
+        reading = self.read_mean(found.encoded.mean, mode)
+        if mode not in self.readouts:
             notes.append(
-                "this run has no readout yet, so the probabilities are too sure and have no 'no effect'; the command "
-                "that trained it, given again, adds one"
+                "this run has no readout yet, so the probabilities are too sure"
+                f"{' and have no no-effect' if reading.no_effect is None else ''}; the command that trained it, given "
+                "again, adds one"
             )
         seconds = length / rate
 
@@ -194,24 +213,24 @@ class SpectrogramEncoder:
         ]
         # A file may be shorter than its header claims.
         whole = told(slice(None), 0.0, min(wet.seconds, (found.silent[0] + len(parts) + 1) * seconds))
-        return Identification(self.experiment.name, dry is not None, whole, tuple(parts), tuple(notes))
+        return Identification(self.experiment.name, mode, whole, tuple(parts), tuple(notes))
 
-    def read(self, audio: Any, sample_rate: Any, dry: Any = None) -> Reading:
+    def read(self, audio: Any, sample_rate: Any, dry: Any = None, relation: str = "aligned") -> Reading:
         """Probabilities of the effects, and of the bins of each setting were the clip of that effect.
 
         Raises:
             ValueError: the run was trained without heads, or as `posterior`.
         """
-        return self.read_mean(self.embed(audio, sample_rate, dry), dry is not None)
+        return self.read_mean(self.embed(audio, sample_rate, dry, relation), self._mode(dry, relation))
 
-    def read_mean(self, mean: Float[np.ndarray, "clip latent"], dry_aware: bool = False) -> Reading:
-        """The same of posterior means, of clips whose dry ones were known or not.
+    def read_mean(self, mean: Float[np.ndarray, "clip latent"], mode: str = "blind") -> Reading:
+        """The same of posterior means of that mode (`jaxvae.config.MODES`).
 
         Raises:
             ValueError: the run was trained without heads.
         """
         trained = self.read_by_heads(mean)
-        found = self.readouts.get(DRY_AWARE if dry_aware else BLIND)
+        found = self.readouts.get(mode)
         if found is None:
             return trained
         densities = tuple(found.settings(density) for density in trained.settings)
@@ -224,9 +243,12 @@ class SpectrogramEncoder:
             ValueError: the run was trained without heads.
         """
         self._require_heads()
-        answers = _in_batches(self._answers, mean)
-        settings = tuple(answers["settings"][:, index, :count] for index, count in enumerate(self.parameters))
-        return Reading(self.effects, answers["effect"], None, settings)
+        answers, kinds = _in_batches(self._answers, mean), len(self.effects)
+        counts = self.parameters[:kinds]
+        settings = tuple(answers["settings"][:, index, :count] for index, count in enumerate(counts))
+        effect = answers["effect"][:, :kinds]
+        none = answers["effect"][:, kinds] if len(self.parameters) > kinds else None
+        return Reading(self.effects, effect / effect.sum(axis=1, keepdims=True), none, settings)
 
     def _require_heads(self) -> None:
         if not self.has_heads:
@@ -237,32 +259,73 @@ class SpectrogramEncoder:
 
     def spectrogram(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
         """What the network sees: the normalised spectrogram of the first window of each recording."""
+        return self.views(audio, sample_rate).spectrogram
+
+    def views(self, audio: Any, sample_rate: Any) -> Views:
+        """The same with the fine structure of that window, as the network sees both (`jaxvae.views`)."""
         return _in_batches(self._compute, windows.firsts(audio, sample_rate, self.experiment.audio))
 
     def reconstruct(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
         """The decoder's spectrogram at the posterior mean of the first window of each recording."""
         return _in_batches(self._reconstruct, windows.firsts(audio, sample_rate, self.experiment.audio))
 
-    def _require_aware(self, dry: Any) -> None:
-        if dry is not None and not self.dry_aware:
-            raise ValueError(f"{self.experiment.name} is blind; leave out dry, or train with objective.dry_share > 0")
+    def _mode(self, dry: Any, relation: str) -> str:
+        """That of what is given, which the run was trained for, or ValueError."""
+        if relation not in _MODES:
+            raise ValueError(f"relation is {relation!r}; use one of {', '.join(_MODES)}")
+        mode = "blind" if dry is None else _MODES[relation]
+        if mode in self.experiment.modes or dry is None:
+            return mode
+        name, share = self.experiment.name, "dry_share" if mode == "dry_aware" else "source_share"
+        if self.experiment.modes == ("blind",):
+            raise ValueError(f"{name} is blind; leave out dry, or train with objective.{share} > 0")
+        others = [other for other, of in _MODES.items() if of in self.experiment.modes]
+        raise ValueError(
+            f"{name} was not trained for dry recordings of relation {relation!r}; use "
+            f"{' or '.join(map(repr, others))}, or train with objective.{share} > 0"
+        )
 
-    def _compute(self, batch: np.ndarray) -> jax.Array:
+    def _compute(self, batch: np.ndarray) -> Views:
         experiment = self.experiment
-        return _spectrogram(batch, self.statistics, audio=experiment.audio, settings=experiment.spectrogram)
+        return _views(batch, self.normalisation, audio=experiment.audio, settings=experiment.spectrogram)
 
     def _encode(self, *clips: np.ndarray) -> Posterior:
         return _in_batches(self._posterior_of_audio, *clips)
 
-    def _posterior_of_audio(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
-        return self._posterior(self._compute(wet), None if dry is None else self._compute(dry))
+    def _encode_beside(
+        self,
+        wet: list[Track],
+        passages: list[list[Track]],
+        progress: Callable[[float], object] | None = None,
+    ) -> Windows:
+        """Posteriors of windows of recordings, beside the mean fine structure of the windows of each one's passages."""
+        audio = self.experiment.audio
+        owner = np.repeat(np.arange(len(passages)), [len(own) for own in passages])
+        tracks = [track for own in passages for track in own]
+        found = windows.encode(functools.partial(_in_batches, self._fine), tracks, None, audio)
+        known = found._replace(recording=owner[found.recording]).means()
+        function = functools.partial(_in_batches, self._posterior_beside)
+        return windows.encode(function, wet, None, audio, progress, known=known)
 
-    def _posterior(self, wet: jax.typing.ArrayLike, dry: jax.typing.ArrayLike | None = None) -> Posterior:
-        known = jnp.full(len(wet), 0.0 if dry is None else 1.0)
-        return _posterior(self.weights, wet, wet if dry is None else dry, known, model=self._model)
+    def _fine(self, clips: np.ndarray) -> jax.Array:
+        return self._compute(clips).fine
+
+    def _posterior_beside(self, wet: np.ndarray, passage: np.ndarray) -> Posterior:
+        views = self._compute(wet)
+        return self._posterior(*views, views.spectrogram, passage, relation=SOURCE)
+
+    def _posterior_of_audio(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
+        if dry is None:
+            return self._posterior(*self._compute(wet), relation=NONE)
+        return self._posterior(*self._compute(wet), *self._compute(dry), relation=ALIGNED)
+
+    def _posterior(self, *views: jax.typing.ArrayLike, relation: int) -> Posterior:
+        wet, dry = Views(*views[:2]), Views(*(views[2:] or views[:2]))
+        known = jnp.full(len(wet.fine), relation)
+        return _posterior(self.weights, wet, dry, known, model=self._model)
 
     def _content(self, wet: np.ndarray) -> jax.Array:
-        return _content(self.weights, self._compute(wet), model=self._model)
+        return _content(self.weights, self._compute(wet).spectrogram, model=self._model)
 
     def _answers(self, mean: np.ndarray) -> Logits:
         return _answers(self.weights, mean, model=self._model)
@@ -279,15 +342,15 @@ class SpectrogramEncoder:
 
 
 @functools.partial(jax.jit, static_argnames=("audio", "settings"))
-def _spectrogram(
-    batch: jax.Array, statistics: Statistics, *, audio: config.Audio, settings: config.Spectrogram
-) -> jax.Array:
-    return spectrogram.compute(batch, audio, settings, statistics)
+def _views(
+    batch: jax.Array, normalisation: Normalisation, *, audio: config.Audio, settings: config.Spectrogram
+) -> Views:
+    return views.compute(batch, audio, settings, normalisation)
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _posterior(weights: Weights, wet: jax.Array, dry: jax.Array, dry_known: jax.Array, *, model: VAE) -> Posterior:
-    return model.apply(weights.variables, wet, dry, dry_known, train=False, method="effect_posterior")
+def _posterior(weights: Weights, wet: Views, dry: Views, relation: jax.Array, *, model: VAE) -> Posterior:
+    return model.apply(weights.variables, wet, dry, relation, train=False, method="effect_posterior")
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -301,8 +364,8 @@ def _answers(weights: Weights, mean: jax.Array, *, model: VAE) -> Logits:
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _reconstruct(weights: Weights, numbers: Hyperparams, spectrograms: jax.Array, *, model: VAE) -> jax.Array:
-    return vae_steps.reconstruct(weights, numbers, spectrograms, model=model)
+def _reconstruct(weights: Weights, numbers: Hyperparams, clips: Views, *, model: VAE) -> jax.Array:
+    return vae_steps.reconstruct(weights, numbers, clips, model=model)
 
 
 def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> Any:
@@ -381,7 +444,7 @@ def _never_validated(workdir: str | Path, member: int, stopped: run_folder.Membe
 
 def _load_encoder(stored: Stored) -> SpectrogramEncoder:
     record, experiment = stored.record, stored.experiment
-    parameters = tuple(record["parameters"])
+    parameters, normalisation = tuple(record["parameters"]), views.from_record(record)
     members = task.members(record)
     widest = max(members, key=lambda member: member.model.latent_dim)
     shapes, own = (
@@ -389,11 +452,10 @@ def _load_encoder(stored: Stored) -> SpectrogramEncoder:
     )
     weights = stored.restore(shapes.weights)
     weights = weights._replace(params=narrow(weights.params, own.params))
-    statistics = spectrogram.statistics_from(record["statistics"])
     # A program trains heads if one of its members has them.
     return SpectrogramEncoder(
         experiment,
-        statistics,
+        normalisation,
         weights,
         parameters if experiment.objective.heads else (),
         record["dataset"],
@@ -430,4 +492,5 @@ def untrained(encoder: SpectrogramEncoder, seed: int = 0) -> SpectrogramEncoder:
 
 
 def _create(experiment: config.Experiment, parameters: tuple[int, ...], numbers: Hyperparams) -> TrainState:
-    return vae_steps.create(numbers, VAE(experiment.model, parameters), experiment.bins, experiment.frames)
+    model = VAE(experiment.model, parameters)
+    return vae_steps.create(numbers, model, experiment.bins, experiment.frames, views.numbers(experiment))

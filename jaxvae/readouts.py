@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
 from jaxvae import block, inference
@@ -15,23 +15,41 @@ from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
 from jaxvae.inference import SpectrogramEncoder
 from jaxvae.models import readout
-from jaxvae.models.readout import BLIND, DRY_AWARE, Clips, Readout
+from jaxvae.models.readout import Clips, Readout
 from jaxvae.training import run_folder
 
 MOST_CLIPS = 1_200
 """Of validation recordings: more take time and hardly help, for they are of the same recordings."""
 
 
+class Sounds(NamedTuple):
+    """Wet clips with what may be known beside them."""
+
+    wet: Float[np.ndarray, "clip sample"]
+    dry: Float[np.ndarray, "clip sample"]
+    passage: Float[np.ndarray, "clip sample"]
+    """Another dry passage of the recording."""
+    recording: Int[np.ndarray, " clip"]
+
+    def embed(self, encoder: SpectrogramEncoder, mode: str) -> Float[np.ndarray, "clip latent"]:
+        """Their embeddings in a mode."""
+        rate = encoder.experiment.audio.sample_rate
+        if mode == "blind":
+            return encoder.embed(self.wet[:, None], rate)
+        if mode == "dry_aware":
+            return encoder.embed(self.wet[:, None], rate, self.dry[:, None])
+        return encoder.embed(self.wet[:, None], rate, self.passage[:, None], "source")
+
+
 class Material(NamedTuple):
     """Clips of validation recordings."""
 
-    split: Split
-    rows: np.ndarray
-    wet: Float[np.ndarray, "clip sample"]
-    dry: Float[np.ndarray, "clip sample"]
+    clips: Sounds
+    effect: Int[np.ndarray, " clip"]
+    normalized: Float[np.ndarray, "clip parameter"]
     audible: Bool[np.ndarray, " clip"]
-    untouched: np.ndarray
-    """Rows whose dry clips stand for "no effect": as many as there are clips of an effect."""
+    untouched: Sounds
+    """Clips that nothing was done to, for "no effect": as many as there are of an effect."""
 
 
 def missing(workdir: Path) -> Iterator[int]:
@@ -73,34 +91,37 @@ def prepare(encoder: SpectrogramEncoder) -> Material:
     if data is None:
         data = dataset.render(experiment, splits=("validation",), recorded=encoder.dataset)
     split = data.split("validation")
-    rows = np.arange(min(split.clips, MOST_CLIPS))
-    wet, dry = to_float(split.audio(rows)), split.dry(rows)
-    contents = block.first_clip_of(np.arange(block.content_of(len(rows))))
-    chosen = np.linspace(0, len(contents) - 1, min(len(contents), -(-len(rows) // len(split.effects)))).astype(int)
-    audible = audibility.audible(wet, dry, experiment.audio.sample_rate)
-    return Material(split, rows, wet, dry, audible, contents[chosen])
+    rows = np.flatnonzero(split.effect < len(split.effects))[:MOST_CLIPS]
+    untouched = np.flatnonzero(split.effect == len(split.effects))
+    if len(untouched):
+        untouched = untouched[: -(-len(rows) // len(split.effects))]
+        unchanged = _sounds(split, untouched)
+    else:  # an older set has none, so contents stand for them
+        contents = block.first_clip_of(np.arange(block.content_of(len(rows))))
+        chosen = np.linspace(0, len(contents) - 1, min(len(contents), -(-len(rows) // len(split.effects)))).astype(int)
+        unchanged = _sounds(split, contents[chosen])
+        unchanged = unchanged._replace(wet=unchanged.dry)
+    clips = _sounds(split, rows)
+    audible = audibility.audible(clips.wet, clips.dry, experiment.audio.sample_rate)
+    return Material(clips, split.effect[rows], split.normalized[rows], audible, unchanged)
+
+
+def _sounds(split: Split, rows: Int[np.ndarray, " clip"]) -> Sounds:
+    return Sounds(to_float(split.audio(rows)), split.dry(rows), split.other_dry(rows), split.recording[rows])
 
 
 def fit(encoder: SpectrogramEncoder, material: Material) -> dict[str, Readout]:
     """The readouts of an encoder in each mode that it was trained for."""
-    share, rate = encoder.experiment.objective.dry_share, encoder.experiment.audio.sample_rate
-    split, rows, dry = material.split, material.rows, material.dry
-    effect, normalized, recording = (values[rows] for values in (split.effect, split.normalized, split.recording))
-    untouched = dry[material.untouched]
-    modes = {BLIND: share < 1 or not encoder.content_dim, DRY_AWARE: encoder.dry_aware}
-    found = {}
-    for mode in (mode for mode, trained in modes.items() if trained):
-        before = (dry, untouched) if mode == DRY_AWARE else (None, None)
-        mean, dry_mean = (
-            encoder.embed(clips[:, None], rate, None if known is None else known[:, None])
-            for clips, known in zip((material.wet, untouched), before, strict=True)
-        )
+    found, effect = {}, material.effect
+    for mode in encoder.experiment.modes:
+        mean, dry_mean = (sounds.embed(encoder, mode) for sounds in (material.clips, material.untouched))
         densities, truths = [], []
         for index, answers in enumerate(encoder.read_by_heads(mean).settings):
             own = effect == index
             densities += list(answers[own].swapaxes(0, 1))
-            truths += list(normalized[own, : answers.shape[1]].T)
-        clips = Clips(mean, effect, material.audible, recording)
+            truths += list(material.normalized[own, : answers.shape[1]].T)
+        clips = Clips(mean, effect, material.audible, material.clips.recording)
         temperature = readout.temperature(densities, truths)
-        found[mode] = readout.fit(clips, dry_mean, recording[material.untouched], len(split.effects), temperature)
+        recording = material.untouched.recording
+        found[mode] = readout.fit(clips, dry_mean, recording, len(encoder.effects), temperature)
     return found

@@ -47,6 +47,20 @@ class Windows(NamedTuple):
         return jax.tree.map(mean, self.encoded)
 
 
+def passages(dry: Any, sample_rate: Any, recordings: int) -> list[list[Track]]:
+    """Other dry passages of each of so many recordings: one each, of any length; of a single recording, any number.
+
+    Raises:
+        ValueError: they are in no form that can be used (`jaxvae.data.waveform`), or not so many.
+    """
+    tracks = waveform.tracks(dry, sample_rate, "dry")
+    if recordings == 1:
+        return [tracks]
+    if len(tracks) != recordings:
+        raise ValueError(f"dry holds {len(tracks)} passages, audio {recordings} recordings; use one passage of each")
+    return [[track] for track in tracks]
+
+
 def recordings(audio: Any, sample_rate: Any, dry: Any, clip: config.Audio) -> tuple[list[Track], list[Track] | None]:
     """Recordings and those before the effect, of the same length each.
 
@@ -88,10 +102,12 @@ def encode(
     dry: Sequence[Track] | None,
     clip: config.Audio,
     progress: Callable[[float], object] | None = None,
+    known: Float[np.ndarray, "recording number"] | None = None,
 ) -> Windows:
     """What a function of wet clips, and dry ones if given, makes of windows that are not silent.
 
-    It is called with up to `BATCH` of them, and no more are in memory. `progress` is called with the seconds done.
+    If it takes what is `known` of each recording as well, that is given it with each of its windows. It is called with
+    up to `BATCH` of them, and no more are in memory. `progress` is called with the seconds done.
 
     Raises:
         ValueError: a recording is silent.
@@ -101,12 +117,16 @@ def encode(
     starts: list[float] = []
     peaks: list[list[float]] = []  # of the wet and the dry window
     levelled: list[list[np.ndarray]] = []
+    recordings_of_levelled: list[int] = []
     parts: list[Any] = []
 
     def flush() -> None:
         if levelled:
             clips = [np.stack(column) for column in zip(*levelled, strict=True)]
+            if known is not None:
+                clips.append(known[np.array(recordings_of_levelled)])
             parts.append(function(*clips))
+            recordings_of_levelled.clear()
             levelled.clear()
 
     for recording in range(len(wet)):
@@ -118,6 +138,7 @@ def encode(
             peaks.append([float(np.abs(piece).max()) for piece in pieces])
             if min(peaks[-1]) > waveform.LEAST_PEAK:
                 levelled.append([set_peak(piece, WET_PEAK_DBFS) for piece in pieces])
+                recordings_of_levelled.append(recording)
             if len(levelled) == BATCH:
                 flush()
             if progress is not None:

@@ -2,6 +2,7 @@
 
     python -m launch.identify song.wav --run runs/demo
     python -m launch.identify wet.flac --dry before.flac --run runs/demo
+    python -m launch.identify chorus.wav --source verse_without_effect.wav --run runs/demo
     python -m launch.identify stems/*.wav --run runs/demo --json > stems.json
 
 Files are read piece by piece, of any length, rate and number of channels. Probabilities are of the effects that the run
@@ -30,6 +31,8 @@ class Options:
     """Folder of a trained run."""
     dry: Path | None = None
     """The file before the effect, if it is known; then there is one file with it."""
+    source: Path | None = None
+    """A file of the same recording without the effect, though of another passage, of any length."""
     windows: bool = False
     """Also tell each window of the recordings."""
     json: bool = False
@@ -39,8 +42,15 @@ class Options:
     def __post_init__(self) -> None:
         if not self.files:
             raise ValueError("no file is named; give at least one, such as song.wav")
-        if self.dry is not None and len(self.files) > 1:
+        if self.known is not None and len(self.files) > 1:
             raise ValueError(f"{len(self.files)} files are named with one dry file; identify them one by one")
+        if self.dry is not None and self.source is not None:
+            raise ValueError("both --dry and --source are given; use --dry, which says more")
+
+    @property
+    def known(self) -> Path | None:
+        """The dry file, whichever way it is related."""
+        return self.dry or self.source
 
 
 def main(options: Options) -> None:
@@ -50,8 +60,8 @@ def main(options: Options) -> None:
     from jaxvae.data import waveform
 
     lengths = [waveform.of_file(path).seconds for path in options.files]  # what cannot be read is said before the work
-    if options.dry is not None:
-        waveform.of_file(options.dry)
+    if options.known is not None:
+        waveform.of_file(options.known)
     encoder = jaxvae.load(options.run, member=options.member)
     found = {}
     for path, seconds in zip(options.files, lengths, strict=True):
@@ -60,7 +70,9 @@ def main(options: Options) -> None:
             def show(done: float, bar: tqdm = bar) -> None:
                 bar.update(int(done) - bar.n)
 
-            found[str(path)] = encoder.identify_file(path, options.dry, show)
+            found[str(path)] = encoder.identify_file(
+                path, options.known, show, relation="aligned" if options.source is None else "source"
+            )
         if not options.json:
             print(f"{path}: {found[str(path)].text(options.windows)}", flush=True)
     if options.json:

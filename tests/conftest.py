@@ -68,6 +68,8 @@ def tiny(recordings, tmp_path_factory):
             train_clips=24,
             validation_clips=8,
             test_clips=8,
+            untouched=False,
+            degraded_share=0.0,
             directory=str(tmp_path_factory.mktemp("datasets")),
         ),
         spectrogram=config.Spectrogram(n_fft=256, window_length=256, hop_length=256, n_mels=32),

@@ -319,7 +319,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(command):
 def test_render_says_what_it_wrote(path, tmp_path):
     command = [sys.executable, "-m", "launch.render", path]
     part = subprocess.run([*command, "--part", "1/3"], capture_output=True, text=True, check=True)
-    assert "16 clips from" in part.stdout
+    assert "32 clips from" in part.stdout
     assert "test       not complete" in part.stdout
     whole = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "test       8 clips from" in whole.stdout

@@ -30,6 +30,46 @@ def test_record_of_an_older_version_has_the_names_of_today():
     assert (restored.name, restored.data.audio) == ("seed", ("seed",))  # a name and a folder are what they are
 
 
+def test_record_of_a_version_that_had_no_fine_structure_is_of_a_network_without():
+    values = fields.to_dict(Experiment("older"))
+    for section, names in {
+        "data": ("untouched", "degraded_share"),
+        "model": ("fine_structure",),
+        "objective": ("source_share", "dropout", "reconstructed_blocks"),
+    }.items():
+        for name in names:
+            del values[section][name]
+    restored = config.from_dict(values)
+    assert not restored.model.fine_structure and restored.objective.source_share == 0
+    assert not restored.data.untouched and restored.data.degraded_share == 0
+    assert restored.modes == ("blind", "dry_aware")
+    assert restored.data.clips("train") == restored.data.train_clips
+
+
+def test_untouched_clips_are_as_many_as_those_of_an_effect_and_never_tested():
+    data = config.Data(effects=("mda/Delay", "mda/Combo"), train_clips=80, validation_clips=16, test_clips=24)
+    assert [data.clips(split) for split in ("train", "validation", "test")] == [120, 24, 24]
+    assert [data.kinds(split) for split in ("train", "validation", "test")] == [3, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("dry", "source", "modes"),
+    [
+        (0.0, 0.0, ("blind",)),
+        (0.5, 0.0, ("blind", "dry_aware")),
+        (0.0, 0.5, ("blind", "source_aware")),
+        (0.5, 0.5, config.MODES),
+        (0.5, 1.0, ("source_aware", "dry_aware")),
+        (1.0, 0.5, ("dry_aware",)),
+    ],
+)
+def test_modes_are_those_that_some_blocks_train(dry, source, modes):
+    objective = config.Objective(dry_share=dry, source_share=source)
+    assert Experiment("modes", objective=objective).modes == modes
+    plain = config.Model(content_dim=0)
+    assert Experiment("plain", model=plain, objective=dataclasses.replace(objective, swap=0.0)).modes == ("blind",)
+
+
 def test_record_of_a_plain_vae_that_was_trained_with_swaps_is_read_with_a_warning():
     plain = Experiment("old", model=Model(content_dim=0), objective=Objective(swap=0.0))
     values = fields.to_dict(plain)
@@ -64,6 +104,13 @@ def test_differences_name_each_changed_field_once():
         (lambda: Model(content_dim=-1), "content_dim is -1"),
         (lambda: Objective(swap=1.5), "swap is 1.5; use 0 to 1"),
         (lambda: Objective(dry_share=-0.1), "dry_share is -0.1; use 0 to 1"),
+        (lambda: Objective(source_share=1.1), "source_share is 1.1; use 0 to 1"),
+        (lambda: Objective(dropout=1.0), "dropout is 1.0; use 0 or more, below 1"),
+        (lambda: Data(degraded_share=2.0), "data.degraded_share is 2.0; use 0 to 1"),
+        (
+            lambda: Experiment("x", model=Model(fine_structure=False)),
+            "objective.source_share is 0.45, but model.fine_structure is False.*use source_share 0",
+        ),
         (lambda: Objective(contrastive_weight=-1.0), "contrastive_weight is -1.0"),
         (lambda: Objective(temperature=0.0), "temperature is 0.0; use more than 0"),
         (lambda: Beta(minimum=2.0, maximum=1.0), "minimum 2.0"),

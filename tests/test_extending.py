@@ -199,7 +199,7 @@ def test_a_swept_number_differs_between_members_of_one_program(run):
 def test_a_head_is_trained_validated_and_part_of_the_criterion(run):
     figures = run.logs[0]
     assert figures["train/upper_nll"][0] == pytest.approx(np.log(2), abs=0.3)
-    read = [f"val/{mode}/{head}_nll" for mode in ("blind", "dry_aware") for head in ("effect", "settings", "upper")]
+    read = [f"val/{mode}/{head}_nll" for mode in config.MODES for head in ("effect", "settings", "upper")]
     np.testing.assert_allclose(figures["val/criterion"], sum(figures[name] for name in read), rtol=1e-5)
 
 

@@ -38,7 +38,7 @@ def song():
 
 
 def test_readouts_are_fitted_once_and_of_the_weights_that_are_loaded(run, trained, encoder):
-    assert set(encoder.readouts) == {"blind", "dry_aware"}
+    assert set(encoder.readouts) == {"blind", "source_aware", "dry_aware"}
     assert readouts.complete(run) == []
     assert inference.load(trained).readouts == {}  # as runs are that were trained before there were readouts
     assert inference.load(run, step=int(inference.load(run, step=30).weights.step)).readouts == {}
@@ -66,14 +66,14 @@ def test_reading_is_of_effects_only_and_no_effect_stands_beside_it(encoder, song
     assert reading.no_effect.shape == (1,) and 0 < reading.no_effect[0] < 1
     mean = encoder.embed(song, RATE)
     assert (encoder.read_by_heads(mean).effect != reading.effect).any()
-    aware = encoder.read_mean(mean, dry_aware=True)
-    assert (aware.effect != reading.effect).any()
+    for mode in ("source_aware", "dry_aware"):
+        assert (encoder.read_mean(mean, mode).effect != reading.effect).any()
 
 
 def test_scoreboard_reads_by_the_readout_of_the_mode_of_a_row(encoder, song):
     mean = encoder.embed(song, RATE)
-    for hears, aware in (("wet", False), ("wet and dry", True)):
-        reading = encoder.read_mean(mean, aware)
+    for hears, mode in (("wet", "blind"), ("wet and source", "source_aware"), ("wet and dry", "dry_aware")):
+        reading = encoder.read_mean(mean, mode)
         effect, settings = representations.answers(representations.read(encoder, mean, hears), encoder.parameters)
         np.testing.assert_allclose(effect, reading.effect, atol=1e-6)
         for found, expected in zip(settings, reading.settings, strict=True):
@@ -89,7 +89,7 @@ def test_identification_tells_effects_none_and_settings_of_the_file_and_of_its_w
         assert list(part.probabilities.values()) == sorted(part.probabilities.values(), reverse=True)
         for candidate in part.candidates:
             assert [s.name for s in candidate.settings] == [p.name for p in effects.get(candidate.effect).parameters]
-    assert told.dry_aware == known
+    assert told.mode == ("dry_aware" if known else "blind")
     assert [window.start_s for window in told.windows] == ([0.0] if known else [0.0, 2 * CLIP / RATE])
     text = str(told)
     assert "1 silent of" in text and told.whole.best in text
@@ -140,7 +140,10 @@ def test_command_prints_text_and_json_of_stereo_files_at_another_rate(run, song,
     assert printed.count("from the wet recording alone, 1.5 s in 1 window") == 2 and "two.wav: tiny" in printed
     identify.main(identify.Options(paths[:1], run, dry=paths[1], json=True))
     (told,) = json.loads(capsys.readouterr().out).values()
-    assert told["dry_aware"] and NO_EFFECT in told["whole"]["probabilities"] and "windows" not in told
+    assert told["mode"] == "dry_aware" and NO_EFFECT in told["whole"]["probabilities"] and "windows" not in told
+    identify.main(identify.Options(paths[:1], run, source=paths[1], json=True))
+    (told,) = json.loads(capsys.readouterr().out).values()
+    assert told["mode"] == "source_aware" and NO_EFFECT in told["whole"]["probabilities"]
 
 
 def test_command_refuses_what_it_cannot_read_before_it_loads_a_model(tmp_path):

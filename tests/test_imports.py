@@ -15,12 +15,13 @@ import pytest
 # `__init__` holds no code needs no place, and neither do configs and commands, which nothing imports.
 ORDER = """
     jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram fine_structure
+    jaxvae: views
     jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3
-    jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation fingerprint decoding recordings
-    jaxvae.data: clips storage cluster shards manifest dataset order input_pipeline
+    jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation degradation fingerprint decoding
+    jaxvae.data: recordings clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
     jaxvae.models.backbones: grant2023 convolution patch filterbank
-    jaxvae.models: effect_encoder heads readout vae
+    jaxvae.models: effect_encoder convolution_encoder heads readout vae
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
     jaxvae.training: run_folder vae_steps pictures vae_task run loop
     jaxvae: answer windows inference readouts command_line __init__
@@ -28,7 +29,7 @@ ORDER = """
     analysis: __init__
     analysis.metrics: confidence calibration paths probes layout reconstruction retrieval
     analysis.models: statistics baselines representations members replicates
-    analysis.renders: plan sizes degradation chunks embedding material
+    analysis.renders: plan sizes chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board

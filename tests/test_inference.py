@@ -6,10 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import soxr
+from scipy import signal
 
 import jaxvae
 from jaxvae import config, effects, inference
 from jaxvae.models.vae import VAE
+from jaxvae.views import ALIGNED, SOURCE, Views
 
 RATE, CLIP = 8_000, 8_192
 
@@ -52,8 +54,10 @@ def test_embedding_does_not_depend_on_the_level(encoder, audio):
 
 
 def test_embedding_hardly_depends_on_the_sample_rate(encoder, audio):
-    original = encoder.embed(audio, RATE)
-    upsampled = encoder.embed([soxr.resample(clip[0], RATE, 44_100) for clip in audio], 44_100)
+    """Of audio without anything near half of either rate, which a resampler cuts."""
+    low = signal.sosfiltfilt(signal.butter(12, 3_000, fs=RATE, output="sos"), audio).astype(np.float32)
+    original = encoder.embed(low, RATE)
+    upsampled = encoder.embed([soxr.resample(clip[0], RATE, 44_100) for clip in low], 44_100)
     assert np.abs(upsampled - original).max() < 0.5 * np.abs(original - original.mean(axis=0)).max()
 
 
@@ -133,14 +137,34 @@ def test_unusable_audio_is_refused(encoder, audio, spoil, message):
         encoder.embed(np.asarray(spoil(audio), np.float32), RATE)
 
 
-def test_embedding_with_dry_is_that_of_the_network_which_sees_both_spectrograms(encoder, audio, dry):
-    aware, blind = encoder.embed(audio, RATE, dry), encoder.embed(audio, RATE)
-    assert encoder.dry_aware and np.abs(aware - blind).max() > 1e-3
+@pytest.mark.parametrize(("name", "relation"), [("aligned", ALIGNED), ("source", SOURCE)])
+def test_embedding_with_dry_is_that_of_the_network_which_sees_both(encoder, audio, dry, name, relation):
+    aware, blind = encoder.embed(audio, RATE, dry, name), encoder.embed(audio, RATE)
+    assert encoder.dry_aware and encoder.source_aware and np.abs(aware - blind).max() > 1e-3
     variables = {"params": encoder.weights.params}
-    spectrograms = (jnp.asarray(encoder.spectrogram(clips, RATE)) for clips in (audio, dry))
-    posterior = VAE(encoder.experiment.model).apply(variables, *spectrograms, jnp.ones(3), method="effect_posterior")
+    seen = [Views(*map(jnp.asarray, encoder.views(clips, RATE))) for clips in (audio, dry)]
+    network = VAE(encoder.experiment.model)
+    posterior = network.apply(variables, *seen, jnp.full(3, relation), method="effect_posterior")
     np.testing.assert_allclose(aware, posterior.mean, atol=1e-4)
-    np.testing.assert_allclose(encoder.posterior(audio, RATE, dry).logvar, posterior.logvar, atol=1e-4)
+    np.testing.assert_allclose(encoder.posterior(audio, RATE, dry, name).logvar, posterior.logvar, atol=1e-4)
+    np.testing.assert_allclose(
+        encoder.posterior_of_views(encoder.views(audio, RATE), encoder.views(dry, RATE), name).mean, aware, atol=1e-4
+    )
+
+
+def test_source_passages_have_any_length_and_number_and_count_by_their_mean(encoder, audio, dry):
+    one = encoder.embed(audio[0, 0], RATE, dry[0, 0], "source")
+    np.testing.assert_allclose(encoder.embed(audio[0, 0], RATE, np.tile(dry[0, 0], 3), "source"), one, atol=1e-5)
+    joined = encoder.embed(audio[0, 0], RATE, np.concatenate(dry[:2, 0]), "source")
+    np.testing.assert_allclose(encoder.embed(audio[0, 0], RATE, list(dry[:2, 0]), "source"), joined, atol=1e-4)
+    assert np.abs(joined - one).max() > 1e-4
+    long = np.concatenate(audio[:2, 0])  # each window beside the same passages
+    parts = [encoder.embed(clip[0], RATE, dry[2, 0], "source")[0] for clip in audio[:2]]
+    np.testing.assert_allclose(encoder.embed(long, RATE, dry[2, 0], "source")[0], np.mean(parts, axis=0), atol=1e-4)
+    with pytest.raises(ValueError, match="dry holds 2 passages, audio 3 recordings; use one passage of each"):
+        encoder.embed(audio, RATE, dry[:2], "source")
+    with pytest.raises(ValueError, match="relation is 'same'; use one of aligned, source"):
+        encoder.embed(audio, RATE, dry, "same")
 
 
 def test_embedding_with_dry_depends_on_no_other_clip_and_on_no_level(encoder, audio, dry):
@@ -160,9 +184,10 @@ def test_content_is_of_its_own_network_and_longer_audio_has_the_mean_of_its_clip
     np.testing.assert_allclose(aware[0], encoder.embed(audio[:2], RATE, dry[:2]).mean(axis=0), atol=1e-4)
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["blind", "dry_aware"])
-def test_reading_is_probabilities_of_every_effect_and_of_the_bins_of_its_settings(encoder, audio, dry, known):
-    reading = encoder.read(audio, RATE, dry if known else None)
+@pytest.mark.parametrize("mode", ["blind", "source", "aligned"])
+def test_reading_is_probabilities_of_every_effect_and_of_the_bins_of_its_settings(encoder, audio, dry, mode):
+    known = mode != "blind"
+    reading = encoder.read(audio, RATE, *((dry, mode) if known else ()))
     kinds = [effects.get(name) for name in encoder.effects]
     assert reading.effect.shape == (3, len(kinds))
     for kind, bins in zip(kinds, reading.settings, strict=True):
@@ -197,10 +222,14 @@ def test_tail_of_a_bounce_is_trimmed(encoder, audio, dry):
 
 
 def test_what_a_run_was_not_trained_for_is_refused(encoder, audio, dry):
-    objective = config.Objective(dry_share=0.0)
+    objective = config.Objective(dry_share=0.0, source_share=0.0)
     blind = dataclasses.replace(encoder, experiment=dataclasses.replace(encoder.experiment, objective=objective))
     with pytest.raises(ValueError, match=r"tiny is blind; leave out dry, or train with objective.dry_share > 0"):
         blind.embed(audio, RATE, dry)
+    objective = config.Objective(source_share=0.0)
+    unsourced = dataclasses.replace(encoder, experiment=dataclasses.replace(encoder.experiment, objective=objective))
+    with pytest.raises(ValueError, match=r"tiny was not trained for .* 'source'; use 'aligned', or .*source_share > 0"):
+        unsourced.embed(audio, RATE, dry, "source")
     mute = dataclasses.replace(encoder, parameters=())
     assert not mute.has_heads and mute.embed(audio, RATE).shape == (3, encoder.latent_dim)
     with pytest.raises(ValueError, match=r"tiny was trained without heads; train with objective.effect_weight"):

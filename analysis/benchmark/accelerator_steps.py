@@ -79,7 +79,7 @@ def _step(experiment: Experiment, device: jax.Device, precision: str) -> np.ndar
     """Loss and norm of the gradient of the first step."""
     with jax.default_device(device), jax.default_matmul_precision(precision):
         network, numbers = VAE(experiment.model, population_steps.PARAMETERS), hyperparams(experiment)
-        create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
+        create = population_steps.creation(experiment, network)
         state = jax.jit(create)(numbers)
         examples = jax.tree.map(lambda x: x[0], population_steps.examples(experiment, 1, BATCH_SIZE))
         step = jax.jit(functools.partial(vae_steps.train_step, model=network, objective=experiment.objective))

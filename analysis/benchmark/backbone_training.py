@@ -44,7 +44,8 @@ def train_for(
     batches.close()
     training.close()
     weights = jax.tree.map(lambda leaf: leaf[0], training.state.weights)
-    return inference.SpectrogramEncoder(experiment, training.task.statistics, weights), (training.step - warm) / taken
+    encoder = inference.SpectrogramEncoder(experiment, training.task.normalisation, weights)
+    return encoder, (training.step - warm) / taken
 
 
 def readable(data: dataset.Dataset, features: dict[str, np.ndarray], clips: dict[str, np.ndarray]) -> dict[str, float]:

@@ -43,7 +43,12 @@ def main(base: config.Experiment, options: Options) -> list[Path]:
     alone = dataclasses.replace(
         base.objective, effect_weight=0.0, settings_weight=0.0, contrastive_weight=0.0, swap=0.0
     )
-    base = dataclasses.replace(base, model=dataclasses.replace(base.model, content_dim=0), objective=alone)
+    base = dataclasses.replace(
+        base,
+        data=dataclasses.replace(base.data, untouched=False, degraded_share=0.0),
+        model=dataclasses.replace(base.model, content_dim=0),
+        objective=alone,
+    )
     data = dataset.render(base)
     rate = base.audio.sample_rate
     clips = {

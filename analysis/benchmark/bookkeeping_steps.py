@@ -30,6 +30,7 @@ def _experiment(train_clips: int, directory: str = "") -> config.Experiment:
             train_clips=train_clips,
             validation_clips=4,
             test_clips=4,
+            untouched=False,
             directory=directory,
         ),
         spectrogram=config.Spectrogram(n_fft=1_024, window_length=1_024, hop_length=512, n_mels=40),

@@ -19,6 +19,7 @@ from jaxvae.models.vae import VAE
 from jaxvae.training import vae_steps
 from jaxvae.training.hyperparams import hyperparams
 from jaxvae.training.vae_steps import train_step
+from jaxvae.views import Views
 
 TWIN = "grant2023 in PyTorch"
 BACKBONES = backbones.names()
@@ -37,8 +38,9 @@ def jax_step(backbone: str, batch_size: int, bins: int, frames: int) -> tuple[Ca
     experiment = Experiment("benchmark", model=Model(backbone, content_dim=0), objective=Objective(swap=0.0))
     model, numbers = VAE(experiment.model), hyperparams(experiment)
     state = vae_steps.create(numbers, model, bins, frames)
-    wet = jax.random.normal(jax.random.key(0), (batch_size, bins, frames))
-    examples = Examples(wet, wet, jnp.zeros(batch_size, jnp.int32), jnp.zeros((batch_size, 1)))
+    none = jnp.zeros((batch_size, 0))
+    wet = Views(jax.random.normal(jax.random.key(0), (batch_size, bins, frames)), none)
+    examples = Examples(wet, wet, none, jnp.zeros(batch_size, jnp.int32), jnp.zeros((batch_size, 1)))
     step = jax.jit(
         functools.partial(train_step, model=model, objective=experiment.objective),
         donate_argnums=0,

@@ -12,13 +12,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from analysis.pages import plain_table
-from jaxvae import devices
+from jaxvae import devices, views
 from jaxvae.config import Execution, Experiment, Train
 from jaxvae.data.input_pipeline import Examples
 from jaxvae.models.vae import VAE
 from jaxvae.training import population, train_state, vae_steps
 from jaxvae.training.hyperparams import Hyperparams, hyperparams
 from jaxvae.training.train_state import TrainState
+from jaxvae.views import Views
 
 PARAMETERS = (4,) * 6  # of each effect that the heads read
 
@@ -70,7 +71,7 @@ def population_of(
 ) -> tuple[Callable[[], TrainState], Hyperparams, Callable]:
     """What makes the state of members that differ in their seed, their numbers, and the training steps of one."""
     network = VAE(experiment.model, PARAMETERS)
-    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    create = creation(experiment, network)
     numbers = [hyperparams(dataclasses.replace(experiment, train=Train(seed=seed))) for seed in range(members)]
     numbers = devices.place(jax.tree.map(lambda *values: np.stack(values), *numbers), mesh, devices.MEMBERS)
     begin = jax.jit(population.over_members(create, mesh, 1, mapped=1), compiler_options=train_state.RUN_ONCE)
@@ -78,18 +79,26 @@ def population_of(
     return lambda: begin(numbers), numbers, functools.partial(train_state.take_steps, step)
 
 
+def creation(experiment: Experiment, network: VAE) -> Callable[[Hyperparams], TrainState]:
+    """What makes the state of a member."""
+    sizes = {"bins": experiment.bins, "frames": experiment.frames, "numbers": views.numbers(experiment)}
+    return functools.partial(vae_steps.create, model=network, **sizes)
+
+
 def examples(experiment: Experiment, steps: int, batch_size: int) -> Examples:
     """Noise of as many steps."""
     rng, shape = np.random.default_rng(0), (steps, batch_size)
-    wet, dry = rng.standard_normal((2, *shape, experiment.bins, experiment.frames), np.float32)
+    spectrograms = rng.standard_normal((2, *shape, experiment.bins, experiment.frames), np.float32)
+    fine = rng.standard_normal((3, *shape, views.numbers(experiment)), np.float32)
+    wet, dry = (Views(*both) for both in zip(spectrograms, fine[:2], strict=True))
     effect = rng.integers(len(PARAMETERS), size=shape, dtype=np.int32)
-    return Examples(wet, dry, effect, rng.random((*shape, max(PARAMETERS)), np.float32))
+    return Examples(wet, dry, fine[2], effect, rng.random((*shape, max(PARAMETERS)), np.float32))
 
 
 def cost(experiment: Experiment, batch_size: int) -> tuple[float, float]:
     """Floating-point operations of one step of one model, and bytes read and written, as the compiler counts them."""
     network, numbers = VAE(experiment.model, PARAMETERS), hyperparams(experiment)
-    create = functools.partial(vae_steps.create, model=network, bins=experiment.bins, frames=experiment.frames)
+    create = creation(experiment, network)
     batch = jax.tree.map(lambda x: x[0], examples(experiment, 1, batch_size))
     step = jax.jit(functools.partial(vae_steps.train_step, model=network, objective=experiment.objective))
     costs = step.lower(jax.eval_shape(create, numbers), numbers, batch).compile().cost_analysis()

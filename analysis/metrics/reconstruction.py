@@ -34,7 +34,7 @@ def squared_errors(
     Errors are first in the unit of `unit`, then as normalised for the network.
     """
     rate = encoder.experiment.audio.sample_rate
-    scale = np.asarray(encoder.statistics.std)[:, None] if unit(encoder.experiment) == "dB" else 1.0
+    scale = np.asarray(encoder.normalisation.spectrogram.std)[:, None] if unit(encoder.experiment) == "dB" else 1.0
     chosen = np.sort(np.random.default_rng(seed).choice(test.clips, min(test.clips, _CLIPS), replace=False))
     squares = {name: np.empty((2, len(chosen))) for name in guesses}
     for part in np.array_split(np.arange(len(chosen)), -(-len(chosen) // _BATCH)):

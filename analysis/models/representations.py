@@ -1,24 +1,30 @@
 """The rows of the scoreboard: trained models and what they have to beat, each as features of wet and dry clips.
 
-What a representation hears decides what it is compared with: blind ones hear the wet clip only, dry-aware ones the dry
-clip as well. A constant and noise hear nothing; they show what each figure is by chance.
+What a representation hears decides what it is compared with: blind ones hear the wet clip only, source-aware ones
+another dry passage of the recording as well, dry-aware ones the dry clip. A constant and noise hear nothing; they show
+what each figure is by chance.
 """
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from analysis.models import baselines, statistics
 from analysis.models.baselines import PrincipalComponents
-from jaxvae import inference
+from jaxvae import inference, views
 from jaxvae.data import dataset
 
-Hears = Literal["wet", "wet and dry", "nothing"]
+Hears = Literal["wet", "wet and source", "wet and dry", "nothing"]
+MODES: dict[Hears, str] = {"wet": "blind", "wet and source": "source_aware", "wet and dry": "dry_aware"}
+"""Of a trained model, by what it hears (`jaxvae.config.MODES`)."""
+WORDS = {"wet": "blind", "wet and source": "source-aware", "wet and dry": "dry-aware", "nothing": "by chance"}
+"""What is said of rows that hear so."""
 _NOISE_DIMENSIONS = 16
 _REMEMBERED_CLIPS = 4_000  # of 33 kB, as spectrograms
 _REMEMBERED_LEVELS = 1_500  # of 70 kB
@@ -33,7 +39,8 @@ class Representation(NamedTuple):
     name: str
     hears: Hears
     embed: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    """Features (clip, feature) of wet and dry clips (clip, sample), both at the rate of the first model."""
+    """Features (clip, feature) of wet and dry clips (clip, sample), both at the rate of the first model. The dry ones
+    are other passages of the recordings where it hears those."""
     encoder: inference.SpectrogramEncoder | None = None
     """Of a trained model, whose features are means and log-variances of posteriors side by side."""
     mapped: bool = False
@@ -43,50 +50,63 @@ class Representation(NamedTuple):
 class Remembered:
     """A function of clips that knows its last result: rows ask one after the other for that of the same wet clips."""
 
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(self, function: Callable[[np.ndarray], Any]) -> None:
         self._function = function
         self._clips: np.ndarray | None = None
-        self._result: np.ndarray | None = None
+        self._result: Any = None
 
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
+    def __call__(self, clips: np.ndarray) -> Any:
         if clips is not self._clips:
             self._clips, self._result = clips, self._function(clips)
         return self._result
 
 
 class RememberedByClip:
-    """A function of clips, each by itself, that knows its results of the last clips: dry ones come again and again."""
+    """A function of clips, each by itself, that knows its results of the last clips: dry ones come again and again.
 
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray], most: int = _REMEMBERED_CLIPS) -> None:
+    It gives an array, or a tree of arrays, of a row for each clip.
+    """
+
+    def __init__(self, function: Callable[[np.ndarray], Any], most: int = _REMEMBERED_CLIPS) -> None:
         self._function, self._most = function, most
-        self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self._known: OrderedDict[bytes, Any] = OrderedDict()
 
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
+    def __call__(self, clips: np.ndarray) -> Any:
         digests = [hashlib.blake2b(clip, digest_size=16).digest() for clip in np.ascontiguousarray(clips)]
         new = {digest: row for row, digest in enumerate(digests) if digest not in self._known}
         if new:
-            self._known |= zip(new, self._function(clips[list(new.values())]), strict=True)
-        result = np.stack([self._known[digest] for digest in digests])
+            found = self._function(clips[list(new.values())])
+            for row, digest in enumerate(new):
+                self._known[digest] = jax.tree.map(lambda values, row=row: values[row], found)
+        result = jax.tree.map(lambda *rows: np.stack(rows), *(self._known[digest] for digest in digests))
         while len(self._known) > self._most:
             self._known.popitem(last=False)
         return result
 
 
-def _remembered(
-    function: Callable[[np.ndarray], np.ndarray], most: int = _REMEMBERED_CLIPS
-) -> tuple[Callable, Callable]:
+def _remembered(function: Callable[[np.ndarray], Any], most: int = _REMEMBERED_CLIPS) -> tuple[Callable, Callable]:
     """For the wet and for the dry clips of a chunk, results of so many of which are kept."""
     return Remembered(function), Remembered(RememberedByClip(function, most))
 
 
+def named(name: str, hears: str) -> str:
+    """The name of a trained model's row that hears so."""
+    return name if hears == "wet" else f"{name}, {WORDS[hears]}"
+
+
 def dry_aware(name: str) -> str:
-    """The name of a model's other mode."""
-    return f"{name}, dry-aware"
+    """The name of a model's row that hears the dry clip."""
+    return named(name, "wet and dry")
 
 
 def difference(name: str) -> str:
     """The name of a baseline of the difference of the wet and the dry clip."""
     return f"{name}, wet − dry"
+
+
+def source_difference(name: str) -> str:
+    """The name of a baseline of the difference of the wet clip and another dry passage of the recording."""
+    return f"{name}, wet − source"
 
 
 def means(encoder: inference.SpectrogramEncoder) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -96,16 +116,20 @@ def means(encoder: inference.SpectrogramEncoder) -> Callable[[np.ndarray, np.nda
 
 
 def rows(
-    models: Mapping[str, inference.SpectrogramEncoder], train: dataset.Split, components: int, seed: int
+    models: Mapping[str, inference.SpectrogramEncoder],
+    train: dataset.Split,
+    components: int,
+    seed: int,
+    source: bool = True,
 ) -> tuple[list[Representation], PrincipalComponents]:
     """Models and what the first of them has to beat, in the order of what they hear; and its principal components.
 
-    Dry-aware baselines are there if a model is.
+    Dry-aware and source-aware baselines are there if a model is; no row hears the source if it is not wanted.
     """
     encoder = next(iter(models.values()))
     rate = encoder.experiment.audio.sample_rate
     components = min(components, train.clips // 2)
-    spectrogram, dry_spectrogram = _remembered(lambda clips: encoder.spectrogram(clips[:, None], rate))
+    seen, dry_seen = _remembered(lambda clips: encoder.views(clips[:, None], rate))
     mfcc, dry_mfcc = _remembered(lambda clips: baselines.mfcc_statistics(clips, rate))
     handmade = _handmade(rate)
     aware = {name: model for name, model in models.items() if model.dry_aware}
@@ -117,20 +141,43 @@ def rows(
         pca, *changes = [fit.result() for fit in fits]
     fresh = inference.untrained(encoder, seed)
     noise = np.random.default_rng(seed)
-    posteriors = {
-        name: _posterior(model, (spectrogram, dry_spectrogram) if _sees_alike(model, encoder) else None, rate)
-        for name, model in models.items()
-    }
+    shared = {name: (seen, dry_seen) if _sees_alike(model, encoder) else None for name, model in models.items()}
+    posteriors = {name: _posterior(model, shared[name], rate) for name, model in models.items()}
     made = [
         *(
             Representation(name, "wet", lambda wet, dry, of=posteriors[name]: of(wet, None), model, True)
             for name, model in models.items()
         ),
-        Representation(pca.name, "wet", lambda wet, dry: pca.code(spectrogram(wet)), mapped=True),
-        Representation("fresh weights", "wet", lambda wet, dry: fresh.posterior_of_spectrograms(spectrogram(wet)).mean),
+        Representation(pca.name, "wet", lambda wet, dry: pca.code(seen(wet).spectrogram), mapped=True),
+        Representation("fresh weights", "wet", lambda wet, dry: fresh.posterior_of_views(seen(wet)).mean),
         Representation("MFCC statistics", "wet", lambda wet, dry: mfcc(wet)),
         *(row for row in handmade if row.hears == "wet"),
     ]
+    if source and any(model.source_aware for model in models.values()):
+        made += [
+            *(
+                Representation(
+                    named(name, "wet and source"),
+                    "wet and source",
+                    _posterior(model, shared[name], rate, "source"),
+                    model,
+                )
+                for name, model in models.items()
+                if model.source_aware
+            ),
+            *(
+                Representation(
+                    named("fresh weights", "wet and source"),
+                    "wet and source",
+                    lambda wet, dry: fresh.posterior_of_views(seen(wet), dry_seen(dry), "source").mean,
+                )
+                for _ in range(encoder.source_aware)
+            ),
+            Representation(
+                source_difference("MFCC statistics"), "wet and source", lambda wet, dry: mfcc(wet) - dry_mfcc(dry)
+            ),
+            *(row for row in handmade if row.hears == "wet and source"),
+        ]
     if aware:
         made += [
             *(
@@ -140,7 +187,7 @@ def rows(
             Representation(
                 difference(pca.name),
                 "wet and dry",
-                lambda wet, dry: changes[0].code(spectrogram(wet) - dry_spectrogram(dry)),
+                lambda wet, dry: changes[0].code(seen(wet).spectrogram - dry_seen(dry).spectrogram),
                 mapped=True,
             ),
         ]
@@ -149,7 +196,7 @@ def rows(
                 Representation(
                     dry_aware("fresh weights"),
                     "wet and dry",
-                    lambda wet, dry: fresh.posterior_of_spectrograms(spectrogram(wet), dry_spectrogram(dry)).mean,
+                    lambda wet, dry: fresh.posterior_of_views(seen(wet), dry_seen(dry)).mean,
                 )
             )
         made.append(
@@ -177,13 +224,21 @@ def _handmade(rate: int) -> list[Representation]:
         between = statistics.fine(levels(wet) - dry_levels(dry))
         return np.concatenate([wet_fine(wet), wet_fine(wet) - dry_fine(dry), between], axis=1)
 
+    def fine_of_both(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
+        return np.concatenate([wet_fine(wet), wet_fine(wet) - dry_fine(dry)], axis=1)
+
     def waveform_difference(wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
         return np.concatenate([waveform(wet), waveform(wet) - dry_waveform(dry)], axis=1)
 
     blind = {FINE: (fine,), WAVEFORM: (lambda wet, dry: waveform(wet),)}
     aware = {FINE: (fine_difference,), WAVEFORM: (waveform_difference,)}
+    source = {FINE: (fine_of_both,), WAVEFORM: (waveform_difference,)}
     made = []
-    for hears, name_of, kinds in (("wet", str, blind), ("wet and dry", difference, aware)):
+    for hears, name_of, kinds in (
+        ("wet", str, blind),
+        ("wet and source", source_difference, source),
+        ("wet and dry", difference, aware),
+    ):
         kinds[BOTH] = kinds[WAVEFORM] + kinds[FINE]
         for name, functions in kinds.items():
             made.append(
@@ -197,23 +252,23 @@ def _handmade(rate: int) -> list[Representation]:
 
 
 def _sees_alike(model: inference.SpectrogramEncoder, other: inference.SpectrogramEncoder) -> bool:
-    """Whether two encoders see the same spectrograms."""
+    """Whether two encoders see the same views."""
     settings = [(one.experiment.audio, one.experiment.spectrogram) for one in (model, other)]
-    statistics = zip(model.statistics, other.statistics, strict=True)
-    return settings[0] == settings[1] and all(np.array_equal(*pair) for pair in statistics)
+    first, second = (views.as_record(one.normalisation) for one in (model, other))
+    return settings[0] == settings[1] and first == second
 
 
 def _posterior(
-    model: inference.SpectrogramEncoder, spectrograms: tuple[Callable, Callable] | None, rate: int
+    model: inference.SpectrogramEncoder, seen: tuple[Callable, Callable] | None, rate: int, relation: str = "aligned"
 ) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
-    """Means and log-variances of wet clips, and dry ones if given, by shared spectrograms of both if there are any."""
+    """Means and log-variances of wet clips, and dry ones if given, by shared views of both if there are any."""
 
     def posterior(wet: np.ndarray, dry: np.ndarray | None) -> np.ndarray:
-        if spectrograms is not None:
-            of_wet, of_dry = spectrograms
-            found = model.posterior_of_spectrograms(of_wet(wet), None if dry is None else of_dry(dry))
+        if seen is not None:
+            of_wet, of_dry = seen
+            found = model.posterior_of_views(of_wet(wet), None if dry is None else of_dry(dry), relation)
         else:
-            found = model.posterior(wet[:, None], rate, None if dry is None else dry[:, None])
+            found = model.posterior(wet[:, None], rate, None if dry is None else dry[:, None], relation)
         return _joined(found)
 
     return posterior
@@ -228,7 +283,7 @@ def read(
 ) -> Float[np.ndarray, "clip number"]:
     """What the readout of a model reads, or its heads where it has none: probabilities of effects, if there was one,
     then of each effect's settings, side by side."""
-    reading = encoder.read_mean(mean, hears == "wet and dry")
+    reading = encoder.read_mean(mean, MODES[hears])
     return _joined([reading.effect, *reading.settings])
 
 

@@ -13,19 +13,18 @@ from analysis.sections.outline import Key
 from analysis.sections.table import Entries, number
 from jaxvae import config, config_file, fields, sweep
 
-_HEARS = {"wet": "Blind", "wet and dry": "Dry-aware", "nothing": "By chance"}
-
 
 def markdown(measured: Board, rows: Mapping[str, Sequence[str]], commands: Mapping[str, str]) -> str:
     """The tables; of those that hear the same, the best is bold."""
     entries, columns, parts = Entries(measured.entries, measured.hears), summary(measured), []
     trained = {representation for row in rows.values() for representation in row}
-    for hears, title in _HEARS.items():
-        mode = representations.dry_aware if hears == "wet and dry" else str
-        lines = {label: [mode(model) for model in row] for label, row in rows.items() if mode(row[0]) in measured.hears}
-        aware = {representations.dry_aware(name) for name in trained}
-        others = [name for name, own in measured.hears.items() if own == hears and name not in trained | aware]
-        lines = ({} if hears == "nothing" else lines) | {name: [name] for name in others}
+    modes = {representations.named(name, hears) for name in trained for hears in representations.MODES}
+    for hears, words in representations.WORDS.items():
+        title, lines = words.capitalize(), {}
+        if hears != "nothing":
+            of_mode = {label: [representations.named(name, hears) for name in row] for label, row in rows.items()}
+            lines = {label: row for label, row in of_mode.items() if row[0] in measured.hears}
+        lines |= {name: [name] for name, own in measured.hears.items() if own == hears and name not in modes}
         if lines:
             parts.append(f"### {title}\n\n{_table(entries, lines, columns, mark=hears != 'nothing')}")
     if commands:

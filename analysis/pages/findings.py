@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from analysis.models.representations import WORDS
 from analysis.pages.scoreboard import verdict
 from analysis.pictures import style
 from analysis.sections import FIGURES
@@ -11,8 +12,11 @@ from analysis.sections.board import Board
 from analysis.sections.table import Comparison, Entries, number
 
 _READABLE = 0.1  # R² of a setting below which it is as good as unread
-_MODES = {"wet": "blind", "wet and dry": "dry-aware"}
-_HEARD = {"wet": "blind, from the wet clip alone", "wet and dry": "dry-aware, with the dry clip known"}
+_HEARD = {
+    "wet": "blind, from the wet clip alone",
+    "wet and source": "source-aware, with another dry passage of the recording known",
+    "wet and dry": "dry-aware, with the dry clip known",
+}
 
 
 class Finding(NamedTuple):
@@ -86,7 +90,7 @@ def _shortcomings(measured: Board) -> str:
         parts.append(
             f"R² is below {_READABLE:g} for "
             + " and ".join(
-                f"{count} of {of} settings {_MODES[measured.hears[row]]}"
+                f"{count} of {of} settings {WORDS[measured.hears[row]]}"
                 for row, (count, of) in zip(modes, unread, strict=True)
             )
         )
@@ -95,7 +99,7 @@ def _shortcomings(measured: Board) -> str:
         parts.append(
             "the effect that is named least often is "
             + " and ".join(
-                f"{style.short_name(name)}, {100 * share:.0f}\N{NO-BREAK SPACE}% {_MODES[measured.hears[row]]}"
+                f"{style.short_name(name)}, {100 * share:.0f}\N{NO-BREAK SPACE}% {WORDS[measured.hears[row]]}"
                 for row, name, share in missed
             )
         )

@@ -85,7 +85,8 @@ def _examples(
     clips = np.array([np.flatnonzero(test.effect == index)[0] for index in range(len(kinds))])
     wet, dry = audio.to_float(test.audio(clips)), test.dry(clips)
     rebuilt = encoder.reconstruct(wet[:, None], rate)
-    mean, std = np.asarray(encoder.statistics.mean)[:, None], np.asarray(encoder.statistics.std)[:, None]
+    statistics = encoder.normalisation.spectrogram
+    mean, std = np.asarray(statistics.mean)[:, None], np.asarray(statistics.std)[:, None]
     shown = {
         "input": encoder.spectrogram(wet[:, None], rate),
         "reconstruction": rebuilt,
@@ -95,7 +96,7 @@ def _examples(
         shown = {name: values * std + mean for name, values in shown.items()}
     names = [style.short_name(kind.name) for kind in kinds]
     drawn = curves.plot_reconstructions(shown, names, experiment, "dBFS" if unit == "dB" else unit)
-    decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, encoder.statistics)
+    decoded = spectrogram.invert(rebuilt, experiment.audio, experiment.spectrogram, statistics)
     sounds = []
     for index, kind in enumerate(kinds):
         settings = listening_map.settings(kind, test.normalized[clips[index]])
@@ -161,7 +162,9 @@ def build(
         pictures["maps"].append(picture(f"{count} effects", caption, drawn))
         if count == len(kinds):
             heard = {
-                "blind" if name == OURS else "dry-aware": places[_title(held, name)] for name in measured.contents.ours
+                representations.WORDS[measured.hears[name]]: places[_title(held, name)]
+                for name in measured.contents.ours
+                if _title(held, name) in places
             }
             listening = listening_map.of(held.plan, heard, test, data.recordings, experiment.audio.sample_rate)
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from analysis.models import representations
 from analysis.pages import templates
 from analysis.sections import FIGURES, SECTIONS, table
 from analysis.sections.board import Board
@@ -72,7 +73,7 @@ def advantages(measured: Board) -> Table:
         label = f"{found.section}, {found.item}: {FIGURES[found.figure].title}".replace(", :", ":")
         lines.append(
             table.Line(
-                label + (", dry-aware" if measured.hears[found.row] == "wet and dry" else ""),
+                representations.named(label, measured.hears[found.row]),
                 [*map(table.Cell, cells), table.Cell(advantage, interval), table.Cell(verdict(found))],
             )
         )

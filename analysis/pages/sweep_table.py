@@ -112,7 +112,8 @@ def measure(
     data = members.data(list(encoders.values()), directory)
     splits = [data.split(name) for name in SPLITS]
     first = {best: encoders[best]} | encoders
-    measured = board.measure(first, *splits, sizes, seed=seed, sections=(effect.SECTION, settings.SECTION))
+    sections = effect.SECTION, settings.SECTION
+    measured = board.measure(first, *splits, sizes, seed=seed, sections=sections, source=False)
     entries, figures = Entries(measured.entries, measured.hears), {}
     for name, hears in measured.hears.items():
         if hears == "wet and dry":

@@ -73,7 +73,9 @@ def fit(
     cloud = random_settings(kinds, np.full(settings, clip), seed)
     paths = sweep_settings(kinds, np.array([clip]), steps)
     plan = Plan(cloud.effects, *(np.concatenate(pair) for pair in zip(cloud[1:], paths[1:], strict=True)))
-    plan, features = chunks.evaluate(plan, split, rate, {"latent": representations.means(encoder)}, "effect maps")
+    plan, features = chunks.evaluate(
+        plan, split, rate, chunks.Functions({"latent": representations.means(encoder)}), "effect maps"
+    )
     maps = []
     for index, kind in enumerate(kinds):
         rows = plan.effect == index

@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +21,14 @@ from jaxvae.data import audio, clips, dataset
 
 _CHUNK = 128  # clips rendered at once, about 130 MB of dry and wet audio
 
-Functions = Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]
-"""By name, functions of wet clips and of the dry clips before the effect, both (clip, sample), that give
-(clip, feature)."""
+
+class Functions(NamedTuple):
+    """By name, functions of wet clips and of dry ones, both (clip, sample), that give (clip, feature)."""
+
+    of_dry: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]
+    """The dry clips are those before the effect."""
+    of_source: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = MappingProxyType({})
+    """They are other dry passages of the recordings."""
 
 
 class Chunk(NamedTuple):
@@ -34,6 +40,8 @@ class Chunk(NamedTuple):
     """Of the usable rows, at the data set's level."""
     dry: Float[np.ndarray, "clip sample"]
     """Of the usable rows, as they went into the effect."""
+    source: Float[np.ndarray, "clip sample"] | None
+    """Other dry passages of their recordings, where they are asked for."""
 
 
 class Features(NamedTuple):
@@ -54,14 +62,14 @@ def evaluate(
     """Usable rows of the plan, and what each function gives for them.
 
     All functions get the same wet clips, at `sample_rate` and the data set's level, and their dry clips, as they went
-    into the effect.
+    into the effect, or other dry passages of the recordings.
 
     Raises:
         ValueError: nothing that was rendered is usable.
         FileNotFoundError: a plug-in is missing.
     """
     effects.require_available(plan.effects)
-    rendered = _ahead(plan, split, sample_rate)
+    rendered = _ahead(plan, split, sample_rate, bool(functions.of_source))
     return collect(plan, enumerate(apply(functions, chunk) for chunk in rendered), description)
 
 
@@ -71,22 +79,26 @@ def divide(plan: Plan) -> list[Plan]:
     return [plan.select(np.arange(first, min(first + _CHUNK, len(plan.effect)))) for first in firsts]
 
 
-def render(rows: Plan, split: dataset.Split, sample_rate: int, workers: int | None = None) -> Chunk:
+def render(
+    rows: Plan, split: dataset.Split, sample_rate: int, workers: int | None = None, with_source: bool = False
+) -> Chunk:
     """One chunk, with so many threads."""
     distinct, inverse = np.unique(rows.dry, return_inverse=True)
     dry = split.dry(distinct)[inverse]
     wet = effects.render_many([rows.effects[kind] for kind in rows.effect], dry, rows.normalized, sample_rate, workers)
     usable = clips.usable(wet)
     wet = wet[usable]
-    return Chunk(usable, audio.set_peak(wet, clips.WET_PEAK_DBFS) if len(wet) else wet, dry[usable])
+    source = split.other_dry(distinct)[inverse][usable] if with_source else None
+    return Chunk(usable, audio.set_peak(wet, clips.WET_PEAK_DBFS) if len(wet) else wet, dry[usable], source)
 
 
 def apply(functions: Functions, chunk: Chunk) -> Features:
     """What each function gives for a chunk."""
-    some = len(chunk.wet) > 0
-    return Features(
-        chunk.usable, {name: function(chunk.wet, chunk.dry) for name, function in functions.items() if some}
-    )
+    if not len(chunk.wet):
+        return Features(chunk.usable, {})
+    found = {name: function(chunk.wet, chunk.dry) for name, function in functions.of_dry.items()}
+    found |= {name: function(chunk.wet, chunk.source) for name, function in functions.of_source.items()}
+    return Features(chunk.usable, found)
 
 
 def collect(
@@ -117,9 +129,9 @@ def collect(
     return plan, features
 
 
-def _ahead(plan: Plan, split: dataset.Split, sample_rate: int) -> Iterator[Chunk]:
+def _ahead(plan: Plan, split: dataset.Split, sample_rate: int, with_source: bool) -> Iterator[Chunk]:
     """Rendered chunks, the next one while the caller uses one, unless an effect renders on this thread only."""
-    one = functools.partial(render, split=split, sample_rate=sample_rate)
+    one = functools.partial(render, split=split, sample_rate=sample_rate, with_source=with_source)
     if any(kind.main_thread for kind in plan.effects):
         yield from map(one, divide(plan))
         return

@@ -107,7 +107,9 @@ def _load_once(source: Source, folder: Folder, split_name: str) -> tuple[inferen
 def _functions(encoder: inference.SpectrogramEncoder) -> chunks.Functions:
     """Means and log-variances of blind posteriors, side by side."""
     rate = encoder.experiment.audio.sample_rate
-    return {"posterior": lambda wet, dry: np.concatenate(encoder.posterior(wet[:, None], rate), axis=1)}
+    return chunks.Functions(
+        {"posterior": lambda wet, dry: np.concatenate(encoder.posterior(wet[:, None], rate), axis=1)}
+    )
 
 
 def _embedding(

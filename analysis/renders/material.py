@@ -16,7 +16,6 @@ from analysis.metrics.probes import Labelled
 from analysis.models import representations
 from analysis.models.representations import Remembered, RememberedByClip, Representation
 from analysis.renders import chunks
-from analysis.renders.degradation import DEGRADATIONS
 from analysis.renders.plan import (
     Plan,
     draw_dry,
@@ -28,6 +27,7 @@ from analysis.renders.plan import (
 )
 from analysis.renders.sizes import Sizes
 from jaxvae.data import audibility, dataset
+from jaxvae.data.degradation import DEGRADATIONS
 from jaxvae.effects import Effect
 from jaxvae.models.vae import Posterior
 
@@ -200,10 +200,15 @@ def represent(
     More to measure: what heads "read", "content" latents, the log-spectral distance from "dry" or from the "step"
     before.
     """
-    functions: dict[str, Callable] = {row.name: row.embed for row in rows}
+    functions, of_source = (
+        {row.name: row.embed for row in rows if (row.hears == "wet and source") == source} for source in (False, True)
+    )
     if change is not None:
         changed = Remembered(lambda wet: change(wet, rate))
-        functions = {name: lambda wet, dry, of=of: of(changed(wet), dry) for name, of in functions.items()}
+        functions, of_source = (
+            {name: lambda wet, dry, of=of: of(changed(wet), dry) for name, of in own.items()}
+            for own in (functions, of_source)
+        )
     models = [row for row in rows if row.encoder is not None]
     names = tuple(kind.name for kind in plan.effects)
     if "content" in more:
@@ -219,7 +224,7 @@ def represent(
         ]
     if "step" in more:
         functions[_DISTANCE] = Steps(rate)
-    kept, features = chunks.evaluate(plan, split, rate, functions, description)
+    kept, features = chunks.evaluate(plan, split, rate, chunks.Functions(functions, of_source), description)
     for row in models:
         mean, logvar = np.split(features[row.name], 2, axis=1)
         features |= {row.name: mean, f"{row.name}, logvar": logvar}

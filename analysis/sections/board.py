@@ -111,18 +111,20 @@ def measure(
     unseen: Sequence[Effect] = (),
     seed: int = 0,
     sections: Sequence[Section] = (),
+    source: bool = True,
 ) -> Board:
     """The figures of these sections, or of all, on the recordings of `test`: of models, the first ahead, and baselines.
 
-    Principal components are those of `train`; probes are fitted on `validation`: on recordings that a model was trained
-    on, its latents are better than on others, and a probe would trust them too much.
+    Rows that hear the source are left out if they are not wanted. Principal components are those of `train`; probes
+    are fitted on `validation`: on recordings that a model was trained on, its latents are better than on others, and a
+    probe would trust them too much.
 
     Raises:
         ValueError: nothing can be heard.
     """
     ours, encoder = next(iter(models.items()))
     kinds = [effects.get(name) for name in encoder.effects]
-    rows, components = representations.rows(models, train, sizes.components, seed)
+    rows, components = representations.rows(models, train, sizes.components, seed, source)
     hears = {row.name: row.hears for row in rows}
     rate = encoder.experiment.audio.sample_rate
     made = Material(rows, validation, test, kinds, unseen, rate, sizes, seed)
@@ -140,7 +142,7 @@ def measure(
         for section in sections:
             scores.add(section.name, section.of_effect(study, index))
     comparisons = []
-    for name in (ours, representations.dry_aware(ours)):
+    for name in (representations.named(ours, heard) for heard in representations.MODES):
         if name in hears:
             peers = [peer for peer in hears if peer != name and hears[peer] in (hears[name], "nothing")]
             comparisons += scores.comparisons(name, peers)

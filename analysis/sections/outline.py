@@ -52,8 +52,9 @@ class Contents:
 
     @property
     def ours(self) -> list[str]:
-        """The rows of the model that the scoreboard is about, blind and dry-aware."""
-        return [row for row in (OURS, representations.dry_aware(OURS)) if row in self.hears]
+        """The rows of the model that the scoreboard is about, mode by mode."""
+        rows = (representations.named(OURS, hears) for hears in representations.MODES)
+        return [row for row in rows if row in self.hears]
 
     @property
     def means(self) -> tuple[str, ...]:

@@ -221,9 +221,13 @@ def _outlines(contents: Contents) -> list[Outline]:
 
 
 def _by_parameter(contents: Contents) -> list[Outline]:
-    """R² of each parameter, a table for the blind and one for the dry-aware."""
+    """R² of each parameter, a table for each mode."""
     tables = []
-    for hears, words in (("wet", "hearing the wet clip"), ("wet and dry", "hearing the dry clip as well")):
+    for hears, words in (
+        ("wet", "hearing the wet clip"),
+        ("wet and source", "hearing another dry passage of the recording as well"),
+        ("wet and dry", "hearing the dry clip as well"),
+    ):
         rows = [row for row, own in contents.hears.items() if own == hears]
         read = {"ceiling": {"section": "settings", "figure": "ceiling", "row": "ceiling"}}
         for row in rows:

@@ -6,7 +6,10 @@ Conventions
     setting is an effect (see `block_effects`) and its parameters (uniform on [0, 1]). All of a block comes from a
     generator seeded by (data.seed, split, b) alone.
     Dry clip: crop, fades, peak to data.peak_dbfs (last, because the loudest part may lie in a fade).
-    Wet clip: the effect's output, peak to WET_PEAK_DBFS.
+    Wet clip: the effect's output, or the dry clip where it stays untouched (`Data.untouched`), peak to WET_PEAK_DBFS.
+    To a share of those for training and validation something happens then (`jaxvae.data.degradation`), drawn by
+    another generator, seeded by the clip.
+    Passage: another crop of a content's recording, played as the content is and not overlapping it, if there is one.
 
 Draws that are repeated, and counted on the clip where it happened (a crop on the first of its content)
     dry_silent     the faded crop's peak is below CROP_SILENT_DBFS, relative to its file's peak: drawn again
@@ -26,7 +29,7 @@ from jaxtyping import Bool, Float, Float32, Int16, Int32, Int64
 
 from jaxvae import block, effects
 from jaxvae.config import Experiment
-from jaxvae.data import audio, augmentation
+from jaxvae.data import audio, augmentation, degradation
 from jaxvae.data.augmentation import Augmentation
 from jaxvae.data.recordings import CROP_SILENT_DBFS, SPLITS, Recording
 from jaxvae.effects import Effect
@@ -36,7 +39,9 @@ WET_SILENT_DBFS = -80.0
 EXPLODING_DBFS = 40.0
 REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
 
+_PASSAGES = 8  # draws of another passage
 _ATTEMPTS = 20  # at a clip's render
+_AFTERWARDS = 1  # in the seeds of what happens to clips after the effect
 _CROPS = 200  # of a content: of recordings that are silent for nine tenths, one in a billion has no more
 
 
@@ -48,7 +53,7 @@ class Recipe(NamedTuple):
     """What clips are made of."""
 
     effect: Int32[np.ndarray, "clip"]
-    """Index into the experiment's effects."""
+    """Index into the experiment's effects; as many as there are of them, where nothing was done."""
     normalized: Float32[np.ndarray, "clip parameter"]
     """In the order of the effect's parameters, then NaN."""
     recording: Int32[np.ndarray, "clip"]
@@ -108,6 +113,30 @@ def dry(
     return audio.set_peak(_faded_crop(prepared, start, played, experiment), experiment.data.peak_dbfs)
 
 
+def passage(
+    prepared: Int16[np.ndarray, "recorded"],
+    recording: Recording,
+    start: int,
+    played: Augmentation,
+    experiment: Experiment,
+) -> Float32[np.ndarray, "sample"]:
+    """Another dry passage of the recording of the clip whose crop begins at `start`, played as that one is.
+
+    Of a few draws it is the one that shares the least time with the clip, and is not silent; of a recording that has no
+    other passage, the clip itself.
+    """
+    generator = np.random.default_rng((experiment.data.seed, start))
+    length = played.samples(experiment.audio.clip_samples)
+    last = recording.start + recording.length - length
+    starts = generator.integers(recording.start, last, _PASSAGES, endpoint=True).tolist()
+    starts = [*starts, recording.start, last]  # one of the ends is the farthest away
+    for other in sorted(starts, key=lambda other: max(0, length - abs(other - start))):  # stable: the first of the best
+        crop = _faded_crop(prepared, other, played, experiment)
+        if audio.peak_dbfs(crop) >= CROP_SILENT_DBFS:
+            return audio.set_peak(crop, experiment.data.peak_dbfs)
+    return dry(prepared, start, played, experiment)
+
+
 def _faded_crop(
     prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: Experiment
 ) -> Float32[np.ndarray, "sample"]:
@@ -120,7 +149,7 @@ def _faded_crop(
 
 
 def block_effects(number: int, effects: int) -> tuple[int, int]:
-    """Indices of the effects of the two settings of the block of that number.
+    """Indices of the effects, untouched counting as one more, of the two settings of the block of that number.
 
     Of every round of as many blocks as there are effects, each is the first once and the second once. In even rounds
     the two are the same; in odd ones they differ, by one place more each time, so that all pairs occur.
@@ -165,7 +194,7 @@ def render(
         RenderError: 20 renders of a clip in a row cannot be used.
     """
     blocks = range(block.block_of(clips.start), block.block_of(clips.stop))
-    kinds_of_blocks = [block.CONTENTS * block_effects(number, len(kinds)) for number in blocks]
+    kinds_of_blocks = [block.CONTENTS * block_effects(number, experiment.data.kinds(split)) for number in blocks]
     wet = np.empty((len(clips), experiment.audio.clip_samples), np.int16)
     recipe = Recipe(
         effect=np.array(kinds_of_blocks, np.int32).reshape(-1),
@@ -194,9 +223,12 @@ def render(
             rows = block.clips_of(np.array(pending))
             firsts = block.first_clip_of(block.contents(rows))
             inputs = block.for_each_clip(np.stack(list(threads.map(crop, firsts.tolist()))))
-        chosen = [kinds[index] for index in recipe.effect[rows]]
-        rate = experiment.audio.sample_rate
-        outputs = effects.render_many(chosen, inputs, recipe.normalized[rows], rate, workers)
+        rate, outputs = experiment.audio.sample_rate, inputs.copy()
+        touched = np.flatnonzero(recipe.effect[rows] < len(kinds))
+        chosen = [kinds[index] for index in recipe.effect[rows[touched]]]
+        if chosen:
+            settings = recipe.normalized[rows[touched]]
+            outputs[touched] = effects.render_many(chosen, inputs[touched], settings, rate, workers)
         for row, output, fault in zip(rows, outputs, faults(outputs), strict=True):
             if fault is None:
                 wet[row] = audio.to_int16(audio.set_peak(output, WET_PEAK_DBFS))
@@ -213,7 +245,25 @@ def render(
                 f"the last at {kind.settings(recipe.normalized[row])}; leave {kind.name} out of data.effects"
             )
         pending = [number for number in pending if block.by_block(failures)[number].any()]
+    if split != "test":
+        _degrade(wet, split, clips, experiment, workers)
     return wet, recipe
+
+
+def _degrade(
+    wet: Int16[np.ndarray, "clip sample"], split: str, clips: range, experiment: Experiment, workers: int | None
+) -> None:
+    """Let something happen to a share of these clips, in place."""
+    seed, share = experiment.data.seed, experiment.data.degraded_share
+
+    def degrade(row: int) -> None:
+        generator = np.random.default_rng((seed, SPLITS.index(split), clips[row], _AFTERWARDS))
+        if generator.random() < share:
+            clip = degradation.draw(generator, audio.to_float(wet[row]), experiment.audio.sample_rate)
+            wet[row] = audio.to_int16(audio.set_peak(clip, WET_PEAK_DBFS))
+
+    with ThreadPoolExecutor(workers or effects.cores()) as threads:
+        deque(threads.map(degrade, range(len(wet))), maxlen=0)
 
 
 def _draw_block(
@@ -235,7 +285,8 @@ def _draw_block(
         recipe.redraws[own[0], REASONS.index("dry_silent")] += silent
     for setting in range(block.SETTINGS):
         own = block.clip_at(number, np.arange(block.CONTENTS), setting)
-        count = len(kinds[recipe.effect[own[0]]].parameters)
+        effect = recipe.effect[own[0]]
+        count = len(kinds[effect].parameters) if effect < len(kinds) else 0
         recipe.normalized[own, :count] = generator.random(count, dtype=np.float32)
 
 

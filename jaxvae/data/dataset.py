@@ -38,6 +38,8 @@ class Split:
     effects: tuple[Effect, ...]
     recipe: Recipe
     """What the clips are made of."""
+    recordings: tuple[Recording, ...]
+    """Those of the data set, of all splits."""
     sources: tuple[str, ...]
     """Of each recording of the data set, the folder that it is from (`jaxvae.data.recordings.sources`)."""
     _shard: Callable[[int], np.ndarray]
@@ -50,8 +52,13 @@ class Split:
         return len(self.recipe.effect)
 
     @property
+    def kinds(self) -> int:
+        """How many kinds of clips there are: effects, and untouched ones where the split has them."""
+        return self._experiment.data.kinds(self.name)
+
+    @property
     def effect(self) -> Int32[np.ndarray, "clip"]:
-        """Index into `effects`."""
+        """Index into `effects`; as many as there are of them, for clips that stayed untouched."""
         return self.recipe.effect
 
     @property
@@ -89,6 +96,21 @@ class Split:
     def contents(self, indices: Int[np.ndarray, "content"]) -> Int16[np.ndarray, "content sample"]:
         """Dry clips of contents (see `jaxvae.block`), at the peak and the 16 bits of wet clips."""
         return audio.to_int16(audio.set_peak(self.dry(block.first_clip_of(indices)), clips.WET_PEAK_DBFS))
+
+    def passages(self, indices: Int[np.ndarray, "content"]) -> Int16[np.ndarray, "content sample"]:
+        """Of contents, another dry passage each of the same recording (`jaxvae.data.clips.passage`), in that form."""
+        return audio.to_int16(audio.set_peak(self.other_dry(block.first_clip_of(indices)), clips.WET_PEAK_DBFS))
+
+    def other_dry(self, indices: Int[np.ndarray, "clip"]) -> Float32[np.ndarray, "clip sample"]:
+        """Of clips, another dry passage each of the same recording (`jaxvae.data.clips.passage`)."""
+
+        def passage(index: int) -> np.ndarray:
+            recording = self.recordings[self.recording[index]]
+            played = self.recipe.played(index)
+            return clips.passage(self._prepared, recording, int(self.start[index]), played, self._experiment)
+
+        with ThreadPoolExecutor(effects.cores()) as threads:
+            return np.stack(list(threads.map(passage, indices.tolist())))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -142,6 +164,7 @@ class Dataset:
             self.folder,
             self.effects,
             clips.concatenate(recipes),
+            self.recordings,
             recordings.sources(self.recordings, self.experiment.data.audio, self.experiment.data.test_audio),
             _shard=shards.reader(own, self.folder),
             _prepared=recordings.load(self.folder.path(recordings.PREPARED)),

@@ -1,15 +1,17 @@
 """Clips of a split on their way to a training step.
 
-What travels at every step depends on what fits. Spectrograms are computed once and stay on the device where they take
-little memory (a mel spectrogram has an eighth of its clip's samples, and computing one takes a CPU as long as a third
-of a small network's step); a file beside the clips keeps them for the next run. Else the audio stays on the device if
-its memory is known and large enough. Else spectrograms are read ahead from the file, which the system keeps in memory
-as far as there is some, and travel batch by batch; where the disk has no room for the file, audio does.
+What travels at every step depends on what fits. Views (`jaxvae.views`) are computed once and stay on the device where
+they take little memory (a mel spectrogram has an eighth of its clip's samples, and computing one takes a CPU as long as
+a third of a small network's step); files beside the clips keep them for the next run. Else the audio stays on the
+device if its memory is known and large enough. Else views are read ahead from the files, which the system keeps in
+memory as far as there is some, and travel batch by batch; where the disk has no room for the files, audio does.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import math
 import warnings
@@ -23,80 +25,100 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
-from jaxvae import block, devices, spectrogram
+from jaxvae import block, devices, views
 from jaxvae.config import Experiment
 from jaxvae.data import order
 from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
-from jaxvae.spectrogram import Statistics
+from jaxvae.views import Normalisation, Views
 
-SPECTROGRAM_BYTES = 2 * 2**30
+VIEWS_BYTES = 3 * 2**30
 _CHUNK_CLIPS = 64
-_FORMAT = 1  # of kept spectrograms: another number makes them all anew
+_FORMAT = 1  # of kept views: another number makes them all anew
 
 
 class Pool(NamedTuple):
-    """All clips of a split on every device, as spectrograms or as audio.
+    """All clips of a split on every device, as views or as audio.
 
-    Spectrograms are rounded to float16: within 4 standard deviations by less than 0.001 of one, some 0.02 dB.
+    Views are rounded to float16: within 4 standard deviations by less than 0.001 of one, some 0.02 dB.
     """
 
-    wet: Float16[Array, "clip bin frame"] | Int16[Array, "clip sample"]
-    dry: Float16[Array, "content bin frame"] | Int16[Array, "content sample"]
+    wet: Views | Int16[Array | np.ndarray, "clip sample"]
+    dry: Views | Int16[Array | np.ndarray, "content sample"]
     """Of each content, at the peak of wet clips."""
-    effect: Int32[Array, "clip"]
-    normalized: Float32[Array, "clip parameter"]
+    passage: Float16[Array | np.ndarray, "content number"] | Int16[Array | np.ndarray, "content sample"]
+    """Fine structure of another dry passage of each content's recording."""
+    effect: Int32[Array | np.ndarray, "clip"]
+    normalized: Float32[Array | np.ndarray, "clip parameter"]
 
 
 class Examples(NamedTuple):
     """What a training step sees of a batch, in whole blocks (see `jaxvae.block`)."""
 
-    wet: Float[Array, "batch bin frame"]
-    dry: Float[Array, "batch bin frame"]
+    wet: Views
+    dry: Views
     """Before the effect, at the peak of wet clips, normalised by the same statistics."""
+    passage: Float[Array, "batch number"]
+    """Fine structure of another dry passage of the recording."""
     effect: Int32[Array, "batch"]
     normalized: Float32[Array, "batch parameter"]
     """In the order of the effect's parameters, then NaN."""
 
 
 class InputPipeline:
-    """The clips of one split as spectrograms, whichever way they travel."""
+    """The clips of one split as views, whichever way they travel."""
 
-    def __init__(self, split: Split, experiment: Experiment, statistics: Statistics, mesh: Mesh) -> None:
-        self._split, self._experiment, self._statistics, self._mesh = split, experiment, statistics, mesh
+    def __init__(self, split: Split, experiment: Experiment, normalisation: Normalisation, mesh: Mesh) -> None:
+        self._split, self._experiment, self._normalisation, self._mesh = split, experiment, normalisation, mesh
+        self._clips, self._contents = split.clips, block.content_of(split.clips)
+        self._shapes = Views(
+            (self._clips + self._contents, experiment.bins, experiment.frames),
+            (self._clips + 2 * self._contents, views.numbers(experiment)),
+        )
+        """Of all spectrograms, and of all fine structures: of clips, contents and, these alone, passages."""
         self.pool = self._pool()
         """None when batches travel one by one."""
-        self._file = self._kept() if self.pool is None else None
+        self._files = self._kept() if self.pool is None else None
 
     def _pool(self) -> Pool | None:
-        split, experiment, local = self._split, self._experiment, self._mesh.local_devices
-        contents = block.content_of(split.clips)
-        size = 2 * (split.clips + contents)  # bytes of each pixel, and of each sample
-        of_spectrograms, of_audio = size * experiment.bins * experiment.frames, size * experiment.audio.clip_samples
-        if of_spectrograms <= SPECTROGRAM_BYTES or resident(of_spectrograms, local):
-            wet, dry = self._spectrograms()
+        split, local = self._split, self._mesh.local_devices
+        of_audio = 2 * (self._clips + 2 * self._contents) * self._experiment.audio.clip_samples
+        if self._bytes <= VIEWS_BYTES or resident(self._bytes, local):
+            clips = self._views()
         elif resident(of_audio, local):
-            audio = split.audio(np.arange(split.clips)), split.contents(np.arange(contents))
-            wet, dry = devices.place(audio, self._mesh, devices.SHARED)
+            contents = np.arange(self._contents)
+            audio = split.audio(np.arange(self._clips)), split.contents(contents), split.passages(contents)
+            clips = devices.place(audio, self._mesh, devices.SHARED)
         else:
             return None
-        return Pool(wet, dry, *devices.place((split.effect, split.normalized), self._mesh, devices.SHARED))
+        return Pool(*clips, *devices.place((split.effect, split.normalized), self._mesh, devices.SHARED))
 
-    def _spectrograms(self) -> tuple[jax.Array, jax.Array]:
-        """Those of all clips and of all contents, kept in the data set's folder where it has room for them."""
-        clips = self._split.clips
+    def _views(self) -> tuple[Views, Views, jax.Array]:
+        """Those of all clips, of all contents and of passages, kept in the data set's folder where it has room."""
         if (kept := self._read()) is not None:
-            return devices.place((kept[:clips], kept[clips:]), self._mesh, devices.SHARED)
-        with tqdm(total=self._shape[0], unit="clip", desc="spectrograms") as bar:
-            wet = self._all_spectrograms(self._split.audio, clips, bar)
-            dry = self._all_spectrograms(self._split.contents, self._shape[0] - clips, bar)
+            return devices.place(self._parts(kept), self._mesh, devices.SHARED)
+        with tqdm(total=len(self), unit="clip", desc="spectrograms") as bar:
+            wet = self._all(self._split.audio, self._clips, self._compute, bar)
+            dry = self._all(self._split.contents, self._contents, self._compute, bar)
+            passage = self._all(self._split.passages, self._contents, self._compute_fine, bar)
         if jax.process_index() == 0 and self._has_room():
-            self._write(np.asarray(part.addressable_data(0)) for part in (wet, dry))
-        return wet, dry
+            of_host = jax.tree.map(lambda part: np.asarray(part.addressable_data(0)), (wet, dry, passage))
+            self._write([of_host[:2], (Views(None, of_host[2]),)])
+        return wet, dry, passage
+
+    def __len__(self) -> int:
+        """Clips, contents and passages."""
+        return self._shapes.fine[0]
+
+    def _parts(self, kept: Views) -> tuple[Views, Views, np.ndarray]:
+        """Of clips, of contents, and the fine structure of passages."""
+        wet, dry = slice(self._clips), slice(self._clips, self._clips + self._contents)
+        passage = kept.fine[self._clips + self._contents :]
+        return Views(kept.spectrogram[wet], kept.fine[wet]), Views(kept.spectrogram[dry], kept.fine[dry]), passage
 
     def _kept(self) -> Pool | None:
-        """Those of all clips in their file, memory-mapped; made a chunk at a time; None where the disk has no room."""
-        kept, clips = self._read(), self._split.clips
+        """Those of all clips in their files, memory-mapped; made a chunk at a time; None where the disk has no room."""
+        kept = self._read()
         if kept is None:
             if not self._has_room():
                 warnings.warn(
@@ -107,82 +129,109 @@ class InputPipeline:
                 )
                 return None
             if jax.process_index() == 0:
-                self._write(self._made())
+                self._write([self._made()])
             devices.wait_for_all_hosts("spectrograms")
             kept = self._read()
             if kept is None:  # a host that does not share the disk of the first
-                self._write(self._made())
+                self._write([self._made()])
                 kept = self._read()
-        return Pool(kept[:clips], kept[clips:], self._split.effect, self._split.normalized)
+        return Pool(*self._parts(kept), self._split.effect, self._split.normalized)
 
-    def _made(self) -> Iterator[np.ndarray]:
-        """Those of all clips, then of all contents, a chunk at a time."""
-        compute = jax.jit(lambda audio: self._compute(audio).astype(jnp.float16))
-        clips, total = self._split.clips, self._shape[0]
-        with tqdm(total=total, unit="clip", desc="spectrograms") as bar:
-            for read, count in ((self._split.audio, clips), (self._split.contents, total - clips)):
-                chunk = min(_CHUNK_CLIPS, count)
-                for first in range(0, count, chunk):
-                    start = min(first, count - chunk)  # one shape: the last chunk begins within the one before
-                    yield np.asarray(compute(read(np.arange(start, start + chunk))))[first - start :]
+    def _made(self) -> Iterator[Views]:
+        """Those of all clips, of all contents and of passages, a chunk at a time."""
+        of_clips, of_passages = jax.jit(self._compute), jax.jit(lambda audio: Views(None, self._compute_fine(audio)))
+        split = self._split
+        with tqdm(total=len(self), unit="clip", desc="spectrograms") as bar:
+            for read, count, compute in (
+                (split.audio, self._clips, of_clips),
+                (split.contents, self._contents, of_clips),
+                (split.passages, self._contents, of_passages),
+            ):
+                for start, first, chunk in _chunks(count):
+                    made = compute(read(np.arange(start, start + chunk)))
+                    yield jax.tree.map(lambda part, new=first - start: np.asarray(part)[new:], made)
                     bar.update(min(chunk, count - first))
 
     @functools.cached_property
-    def _name(self) -> str:
-        """Of the file that keeps them."""
-        made_by = [_FORMAT, dataclasses.asdict(self._experiment.spectrogram), [x.tolist() for x in self._statistics]]
-        digest = hashlib.blake2b(json.dumps(made_by).encode(), digest_size=8).hexdigest()
-        return f"spectrograms-{self._split.name}-{digest}.npy"
-
-    @property
-    def _shape(self) -> tuple[int, int, int]:
-        clips = self._split.clips
-        return clips + block.content_of(clips), self._experiment.bins, self._experiment.frames
+    def _names(self) -> Views:
+        """Of the files that keep them."""
+        spectrogram, fine = self._normalisation
+        made_by = Views(
+            [_FORMAT, dataclasses.asdict(self._experiment.spectrogram), [x.tolist() for x in spectrogram]],
+            [_FORMAT, [x.tolist() for x in fine or ()]],
+        )
+        digests = (hashlib.blake2b(json.dumps(part).encode(), digest_size=8).hexdigest() for part in made_by)
+        kinds = zip(("spectrograms", "fine_structure"), digests, strict=True)
+        return Views(*(f"{kind}-{self._split.name}-{digest}.npy" for kind, digest in kinds))
 
     @property
     def _bytes(self) -> int:
-        return 2 * math.prod(self._shape)
+        return sum(2 * math.prod(shape) for shape in self._shapes)
 
     def _has_room(self) -> bool:
         free = self._split.folder.free()
         return free is None or self._bytes < free
 
-    def _write(self, parts: Iterable[Float16[np.ndarray, "clip bin frame"]]) -> None:
-        header = {"descr": "<f2", "fortran_order": False, "shape": self._shape}
-        with self._split.folder.write(self._name, self._bytes) as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for part in parts:
-                file.write(np.ascontiguousarray(part).data)
+    def _write(self, parts: Iterable[Iterable[Views]]) -> None:
+        """Write the parts one after the other, into the file of each view."""
+        folder = self._split.folder
+        with contextlib.ExitStack() as stack:
+            files: list[Any] = []
+            for name, shape in zip(self._names, self._shapes, strict=True):
+                if not math.prod(shape):
+                    files.append(None)
+                    continue
+                files.append(stack.enter_context(folder.write(name, 2 * math.prod(shape))))
+                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(files[-1], header)
+            for part in itertools.chain.from_iterable(parts):
+                for file, view in zip(files, part, strict=True):
+                    if file is not None and view is not None:
+                        file.write(np.ascontiguousarray(view).data)
 
-    def _read(self) -> Float16[np.ndarray, "clip bin frame"] | None:
-        return _read(self._split.folder, self._name, self._shape)
+    def _read(self) -> Views | None:
+        """What an earlier run kept; None where any of it is not there, or damaged."""
+        kept = Views(*(_read(self._split.folder, *file) for file in zip(self._names, self._shapes, strict=True)))
+        return None if any(view is None for view in kept) else kept
 
-    def _all_spectrograms(self, read: Callable[[np.ndarray], np.ndarray], clips: int, bar: tqdm) -> jax.Array:
-        """Those of all clips that `read` gives, filled in place: memory holds them and a chunk of audio, no more."""
+    def _all(self, read: Callable[[np.ndarray], np.ndarray], clips: int, compute: Callable, bar: tqdm) -> Any:
+        """What is computed of all clips that `read` gives, filled in place: memory holds it and a chunk of audio."""
 
-        def fill(pool: jax.Array, first: jax.Array, audio: jax.Array) -> jax.Array:
-            return jax.lax.dynamic_update_slice_in_dim(pool, self._compute(audio).astype(pool.dtype), first, axis=0)
+        def fill(pool: Any, first: jax.Array, audio: jax.Array) -> Any:
+            return jax.tree.map(
+                lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, first, axis=0),
+                pool,
+                compute(audio),
+            )
 
-        shape = (clips, self._experiment.bins, self._experiment.frames)
+        audio = jax.ShapeDtypeStruct((1, self._experiment.audio.clip_samples), np.int16)
+        shapes = jax.eval_shape(compute, audio)
         shared = NamedSharding(self._mesh, devices.SHARED)
-        pool = jax.jit(functools.partial(jnp.zeros, shape, jnp.float16), out_shardings=shared)()
+
+        def empty() -> Any:
+            return jax.tree.map(lambda like: jnp.zeros((clips, *like.shape[1:]), like.dtype), shapes)
+
+        pool = jax.jit(empty, out_shardings=shared)()
         fill = jax.jit(fill, donate_argnums=0)
-        chunk = min(_CHUNK_CLIPS, clips)
-        for first in range(0, clips, chunk):
-            start = min(first, clips - chunk)  # one shape: the last chunk begins within the one before
+        for start, first, chunk in _chunks(clips):
             audio = read(np.arange(start, start + chunk))
             pool = fill(pool, *devices.place((np.int32(start), audio), self._mesh, devices.SHARED))
             bar.update(min(chunk, clips - first))
         return pool
 
-    def _compute(self, audio: jax.Array) -> jax.Array:
-        return spectrogram.compute(audio, self._experiment.audio, self._experiment.spectrogram, self._statistics)
+    def _compute(self, audio: jax.Array) -> Views:
+        experiment = self._experiment
+        found = views.compute(audio, experiment.audio, experiment.spectrogram, self._normalisation)
+        return jax.tree.map(lambda view: view.astype(jnp.float16), found)
+
+    def _compute_fine(self, audio: jax.Array) -> jax.Array:
+        return views.fine(audio, self._experiment.audio.sample_rate, self._normalisation).astype(jnp.float16)
 
     def batch(self, indices: Int[np.ndarray, "batch"]) -> Any:
         """What `examples` takes for these clips, which are whole blocks: indices into the pool, or the clips."""
         if self.pool is not None:
             return indices
-        return order.batch(self._split, indices) if self._file is None else _take(self._file, indices)
+        return order.batch(self._split, indices) if self._files is None else _take(self._files, indices)
 
     def batches(self, seed: int, first_step: int, last_step: int, batch_size: int) -> Iterator[Any]:
         """`batch` of each training step from `first_step` to before `last_step`."""
@@ -194,12 +243,13 @@ class InputPipeline:
 
     def examples(self, pool: Pool | None, batch: Any) -> Examples:
         """Examples of a batch. Pure, for use inside a compiled step, which takes `pool` as an argument."""
-        wet, dry, effect, normalized = batch if pool is None else _take(pool, batch)
+        wet, dry, passage, effect, normalized = batch if pool is None else _take(pool, batch)
+        wet, dry = (clips if isinstance(clips, Views) else self._compute(clips) for clips in (wet, dry))
+        passage = self._compute_fine(passage) if passage.dtype == jnp.int16 else passage
+        wet, dry, passage = jax.tree.map(lambda view: view.astype(jnp.float32), (wet, dry, passage))
         # A content, once computed, serves all clips that are made of it.
-        return Examples(self._normalise(wet), block.for_each_clip(self._normalise(dry)), effect, normalized)
-
-    def _normalise(self, clips: jax.Array) -> jax.Array:
-        return self._compute(clips) if clips.dtype == jnp.int16 else clips.astype(jnp.float32)
+        dry, passage = jax.tree.map(block.for_each_clip, (dry, passage))
+        return Examples(wet, dry, passage, effect, normalized)
 
 
 def resident(size: int, devices: Sequence[Any]) -> bool:
@@ -208,8 +258,20 @@ def resident(size: int, devices: Sequence[Any]) -> bool:
     return all(stats and 2 * size <= stats["bytes_limit"] - stats["bytes_in_use"] for stats in memory)
 
 
-def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarray, "clip bin frame"] | None:
-    """Spectrograms that an earlier run kept; None where there are none, or where the file is damaged."""
+def _chunks(clips: int) -> Iterator[tuple[int, int, int]]:
+    """First clip of each chunk, first that no chunk before has, and how many clips it has.
+
+    All are of one size, so that one program serves them: the last begins within the one before.
+    """
+    chunk = min(_CHUNK_CLIPS, clips)
+    for first in range(0, clips, chunk):
+        yield min(first, clips - chunk), first, chunk
+
+
+def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarray, "clip *rest"] | None:
+    """Views that an earlier run kept; None where there are none, or where the file is damaged."""
+    if not math.prod(shape):
+        return np.zeros(shape, np.float16)
     if folder.size(name) is None:
         return None
     try:
@@ -221,4 +283,7 @@ def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarr
 
 
 def _take(pool: Pool, indices: Int[Array | np.ndarray, "batch"]) -> Pool:
-    return Pool(pool.wet[indices], pool.dry[block.contents(indices)], pool.effect[indices], pool.normalized[indices])
+    contents = block.contents(indices)
+    wet = jax.tree.map(lambda view: view[indices], pool.wet)
+    dry, passage = jax.tree.map(lambda view: view[contents], (pool.dry, pool.passage))
+    return Pool(wet, dry, passage, pool.effect[indices], pool.normalized[indices])

@@ -20,7 +20,7 @@ from jaxvae.data.storage import Folder
 from jaxvae.effects import Effect, Parameter
 
 FILE = "manifest.json"
-FORMAT = 7  # of the files; a change of what is in them, or of how clips are drawn, raises it
+FORMAT = 8  # of the files; a change of what is in them, or of how clips are drawn, raises it
 _IDENTIFYING = ("format", "audio", "data", "effects", "files", "split")  # of older sets, those that they have
 _ELSEWHERE = ("audio", "test_audio", "directory")  # fields of Data that say where files lie, not what they are
 

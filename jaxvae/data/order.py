@@ -28,6 +28,8 @@ class Batch(NamedTuple):
     wet: Int16[np.ndarray, "batch sample"]
     dry: Int16[np.ndarray, "content sample"]
     """`Split.contents` of these clips."""
+    passage: Int16[np.ndarray, "content sample"]
+    """`Split.passages` of them."""
     effect: Int32[np.ndarray, "batch"]
     normalized: Float32[np.ndarray, "batch parameter"]
 
@@ -53,14 +55,15 @@ def indices(split: Split, seed: int, step: int, batch_size: int) -> Int64[np.nda
     blocks = np.empty(len(positions), np.int64)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        blocks[here] = _epoch(count, len(split.effects), seed, int(epoch))[places[here]]
+        blocks[here] = _epoch(count, split.kinds, seed, int(epoch))[places[here]]
     return block.clips_of(blocks)
 
 
 def batch(split: Split, indices: Int[np.ndarray, "batch"]) -> Batch:
     """Clips of whole blocks, with their effects and settings."""
-    contents = split.contents(block.contents(indices))
-    return Batch(split.audio(indices), contents, split.effect[indices], split.normalized[indices])
+    contents = block.contents(indices)
+    dry, passage = split.contents(contents), split.passages(contents)
+    return Batch(split.audio(indices), dry, passage, split.effect[indices], split.normalized[indices])
 
 
 def prefetch(

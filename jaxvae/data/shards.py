@@ -58,7 +58,7 @@ def every(experiment: Experiment) -> list[Shard]:
     """The shards of all splits."""
     shards = []
     for split in SPLITS:
-        clips = getattr(experiment.data, f"{split}_clips")
+        clips = experiment.data.clips(split)
         firsts = range(0, clips, _SHARD_CLIPS)
         shards += [Shard(split, n, range(first, min(first + _SHARD_CLIPS, clips))) for n, first in enumerate(firsts)]
     return shards

@@ -27,7 +27,6 @@ from jaxvae.models import heads
 PENALTIES = 10.0 ** np.arange(1, -4, -1)
 """Of half the squared weights of features of unit variance, beside the mean likelihood of a clip."""
 FOLDS = 5
-BLIND, DRY_AWARE = "blind", "dry_aware"  # modes, as their names are stored
 
 _ITERATIONS = 200
 _TEMPERATURES = (0.25, 16.0)

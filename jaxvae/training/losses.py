@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxvae import block, config
 from jaxvae.data.input_pipeline import Examples
@@ -66,16 +66,23 @@ def free_kl(kl: Float[Array, "batch latent"], free_nats: ArrayLike) -> Float[Arr
     return jnp.sum(jnp.maximum(jnp.mean(kl, axis=0), free_nats))
 
 
-def contrastive(mean: Float[Array, "batch latent"], temperature: ArrayLike) -> Float[Array, "batch"]:
+def contrastive(
+    mean: Float[Array, "batch latent"], temperature: ArrayLike, alike: Bool[Array, "batch batch"] | None = None
+) -> Float[Array, "batch"]:
     """InfoNCE in nats: which clip of the batch has the same setting (van den Oord et al. 2018, eq. 4, on cosines).
 
     Of blocks of four (`jaxvae.block`): the right one is the other content at the same setting; among the wrong
-    ones is the same content at the other setting, the hardest to tell from content alone.
+    ones is the same content at the other setting, the hardest to tell from content alone. Clips of other blocks that
+    are `alike`, because they are of the same setting as well, are neither right nor wrong.
     """
     batch = len(mean)
+    right = block.same_setting(jnp.arange(batch))
+    left_out = jnp.eye(batch, dtype=bool)
+    if alike is not None:
+        left_out = (left_out | alike) & (jnp.arange(batch)[None] != right[:, None])
     unit = mean / jnp.sqrt(jnp.sum(mean**2, axis=1, keepdims=True) + 1e-6)
-    logits = jnp.where(jnp.eye(batch, dtype=bool), -jnp.inf, unit @ unit.T / temperature)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, block.same_setting(jnp.arange(batch)))
+    logits = jnp.where(left_out, -jnp.inf, unit @ unit.T / temperature)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, right)
 
 
 def elbo_term(seen: Pass) -> tuple[Float[Array, ""], Metrics]:
@@ -99,8 +106,10 @@ def elbo_term(seen: Pass) -> tuple[Float[Array, ""], Metrics]:
 
 
 def contrastive_term(seen: Pass) -> tuple[Float[Array, ""], Metrics]:
-    """Pairs of the same setting, averaged over clips."""
-    value = jnp.mean(contrastive(seen.output.posterior.mean, seen.hyperparams.temperature))
+    """Pairs of the same setting, averaged over clips. All clips of an effect without parameters are of one setting."""
+    effect, fixed = seen.examples.effect, jnp.isnan(seen.examples.normalized).all(axis=1)
+    alike = (effect[:, None] == effect[None]) & fixed[:, None]
+    value = jnp.mean(contrastive(seen.output.posterior.mean, seen.hyperparams.temperature, alike))
     return value, {"contrastive": value}
 
 

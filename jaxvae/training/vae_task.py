@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvae import block, config, devices, spectrogram
+from jaxvae import block, config, devices, spectrogram, views
 from jaxvae.config import Experiment
 from jaxvae.data import dataset
 from jaxvae.data.audio import to_float
@@ -19,17 +19,18 @@ from jaxvae.data.dataset import Dataset, Split
 from jaxvae.data.input_pipeline import Examples, InputPipeline
 from jaxvae.models.heads import HEADS
 from jaxvae.models.vae import VAE, Randomness, sample_randomness, still
-from jaxvae.spectrogram import Statistics
 from jaxvae.training import losses, schedules, vae_steps
 from jaxvae.training.checkpoints import CheckpointError
 from jaxvae.training.hyperparams import Hyperparams
 from jaxvae.training.task import Evaluation, Log, Record, Task
 from jaxvae.training.train_state import Metrics, TrainState, Weights
+from jaxvae.views import Normalisation
 
 STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
 _MODES = {
     "blind": "Blind: the encoder hears the wet clip alone.",
+    "source_aware": "Source-aware: the encoder hears another dry passage of the recording as well.",
     "dry_aware": "Dry-aware: the encoder hears the clip before the effect as well.",
 }
 _FIGURES = {
@@ -83,8 +84,10 @@ class VAETask(Task):
         "val/kl",
         "latent/active_share",
         "val/blind/accuracy",
+        "val/source_aware/accuracy",
         "val/dry_aware/accuracy",
         "val/blind/settings_nll",
+        "val/source_aware/settings_nll",
         "val/dry_aware/settings_nll",
     )
     BLOCK: ClassVar[int] = block.CLIPS
@@ -92,7 +95,7 @@ class VAETask(Task):
     experiment: Experiment
     model: VAE
     data: Dataset
-    statistics: Statistics
+    normalisation: Normalisation
     validation_split: Split
     train: InputPipeline
     validation: Validation
@@ -119,18 +122,19 @@ class VAETask(Task):
             tqdm.write(data.counts())
         train, validation = data.split("train"), data.split("validation")
         if record is None:
-            statistics = _statistics(train, experiment)
+            measured = np.arange(min(train.clips, STATISTICS_CLIPS))
+            normalisation = views.measure(train.audio(measured), experiment)
         else:
-            statistics = spectrogram.statistics_from(record["statistics"])
+            normalisation = views.from_record(record)
         reads = any(member.objective.heads for member in members)
         return cls(
             experiment=experiment,
-            model=VAE(model, tuple(len(kind.parameters) for kind in data.effects) if reads else ()),
+            model=VAE(model, _parameters(data) if reads else ()),
             data=data,
-            statistics=statistics,
+            normalisation=normalisation,
             validation_split=validation,
-            train=InputPipeline(train, experiment, statistics, mesh),
-            validation=Validation(InputPipeline(validation, experiment, statistics, mesh)),
+            train=InputPipeline(train, experiment, normalisation, mesh),
+            validation=Validation(InputPipeline(validation, experiment, normalisation, mesh)),
         )
 
     @staticmethod
@@ -146,12 +150,10 @@ class VAETask(Task):
         compares members of one spectrogram. What a member does not train, though others do, says nothing of its
         weights.
         """
-        modes, heads = ["blind", "dry_aware"], members[0].objective.heads
+        modes, heads = config.MODES, members[0].objective.heads
         for member in members:
-            objective, split = member.objective, member.model.content_dim > 0
-            trained = {"blind": objective.dry_share < 1 or not split, "dry_aware": objective.dry_share > 0 and split}
-            modes = [mode for mode in modes if trained[mode]]
-            heads = [head for head in heads if head in objective.heads]
+            modes = tuple(mode for mode in modes if mode in member.modes)
+            heads = tuple(head for head in heads if head in member.objective.heads)
         if modes and heads:
             return tuple(f"val/{mode}/{head}_nll" for mode in modes for head in heads)
         alike = len({(member.audio, member.spectrogram) for member in members}) == 1
@@ -160,7 +162,7 @@ class VAETask(Task):
     def record(self) -> Record:
         """How to make the network anew, and what it was trained on."""
         return {
-            "statistics": {name: value.tolist() for name, value in self.statistics._asdict().items()},
+            **views.as_record(self.normalisation),
             "dataset": self.data.identity,
             "dataset_folder": str(self.data.folder.absolute()),
             "parameters": self.model.parameters,
@@ -181,7 +183,8 @@ class VAETask(Task):
 
     def create(self, hyperparams: Hyperparams) -> TrainState:
         """The state of a member before its first step."""
-        return vae_steps.create(hyperparams, self.model, self.experiment.bins, self.experiment.frames)
+        bins, frames = self.experiment.bins, self.experiment.frames
+        return vae_steps.create(hyperparams, self.model, bins, frames, views.numbers(self.experiment))
 
     def step(self, state: TrainState, hyperparams: Hyperparams, examples: Examples) -> tuple[TrainState, Metrics]:
         """The state after a step, and its figures."""
@@ -227,14 +230,14 @@ class VAETask(Task):
         self, weights: Weights, hyperparams: Hyperparams, examples: tuple[Examples, Randomness]
     ) -> tuple[jax.Array, jax.Array]:
         """Spectrograms of the first clip of each block, and their reconstructions."""
-        wet = block.firsts(examples[0].wet)
-        return wet, vae_steps.reconstruct(weights, hyperparams, wet, model=self.model)
+        wet = jax.tree.map(block.firsts, examples[0].wet)
+        return wet.spectrogram, vae_steps.reconstruct(weights, hyperparams, wet, model=self.model)
 
     @functools.cached_property
     def _picture(self) -> Any:
         from jaxvae.training.pictures import SideBySide  # here, so that a run is read without matplotlib
 
-        return SideBySide(self.experiment, self.statistics)
+        return SideBySide(self.experiment, self.normalisation.spectrogram)
 
     def show(self, log: Log, step: int, shown: tuple[np.ndarray, np.ndarray]) -> None:
         """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
@@ -242,13 +245,11 @@ class VAETask(Task):
         split, chosen = self.validation_split, block.firsts(self._shown_clips)
         audio, scale = self.experiment.audio, self.experiment.spectrogram
         for index, clip in enumerate(chosen):
-            effect = self.data.effects[split.effect[clip]]
-            settings = effect.settings(split.normalized[clip])
-            words = ", ".join(f"{name} {value:.3g}" for name, value in settings.items())
-            picture = self._picture.draw(inputs[index], outputs[index], f"{effect.name}: {words}")
-            log.image(step, f"reconstruction/{index}_{effect.name}", picture)
+            name, words = _words(self.data, int(split.effect[clip]), split.normalized[clip])
+            picture = self._picture.draw(inputs[index], outputs[index], words)
+            log.image(step, f"reconstruction/{index}_{name}", picture)
         wet, dry = to_float(split.audio(chosen[:1])[0]), split.dry(chosen[:1])[0]
-        decoded = spectrogram.invert(outputs[:1], audio, scale, self.statistics)[0]
+        decoded = spectrogram.invert(outputs[:1], audio, scale, self.normalisation.spectrogram)[0]
         for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
             log.audio(step, f"audio/{name}", sound, audio.sample_rate)
 
@@ -288,10 +289,19 @@ def _by_its_function(figure: str) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0] if function else ""
 
 
-def _statistics(train: Split, experiment: Experiment) -> Statistics:
-    measured = np.arange(min(train.clips, STATISTICS_CLIPS))
-    batches = (train.audio(part) for part in np.array_split(measured, -(-len(measured) // 64)))
-    return spectrogram.statistics(batches, experiment.audio, experiment.spectrogram)
+def _parameters(data: Dataset) -> tuple[int, ...]:
+    """Number of parameters of each kind of clips: untouched ones, which come last, have none."""
+    untouched = data.experiment.data.kinds("train") - len(data.effects)
+    return (*(len(kind.parameters) for kind in data.effects), *(0,) * untouched)
+
+
+def _words(data: Dataset, kind: int, normalized: np.ndarray) -> tuple[str, str]:
+    """Of a clip, the name of its effect, and the title of its picture."""
+    if kind == len(data.effects):
+        return "untouched", "untouched"
+    effect = data.effects[kind]
+    settings = ", ".join(f"{name} {value:.3g}" for name, value in effect.settings(normalized).items())
+    return effect.name, f"{effect.name}: {settings}"
 
 
 def _require_what_shows() -> None:

@@ -9,7 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from analysis.metrics import layout, probes
-from jaxvae import effects, inference, spectrogram
+from jaxvae import effects, inference, views
 from jaxvae.data import dataset
 from jaxvae.models.vae import VAE
 from jaxvae.training import vae_steps
@@ -24,15 +24,18 @@ def data(tiny):
 @pytest.fixture(scope="session")
 def fresh(data):
     """Makes encoders with fresh weights: what is tested here does not depend on training."""
-    wet = data.split("train").audio(np.arange(24))
-    statistics = spectrogram.statistics([wet], data.experiment.audio, data.experiment.spectrogram)
-    model, experiment = VAE(data.experiment.model), data.experiment
-    create = jax.jit(functools.partial(vae_steps.create, model=model, bins=experiment.bins, frames=experiment.frames))
+    normalisation = views.measure(data.split("train").audio(np.arange(24)), data.experiment)
+    model, experiment, numbers = VAE(data.experiment.model), data.experiment, views.numbers(data.experiment)
+    create = jax.jit(
+        functools.partial(
+            vae_steps.create, model=model, bins=experiment.bins, frames=experiment.frames, numbers=numbers
+        )
+    )
 
     def make(seed):
         state = create(hyperparams(experiment)._replace(seed=jax.numpy.asarray(seed)))
         return inference.SpectrogramEncoder(
-            experiment, statistics, state.weights, (), data.identity, (str(data.folder),)
+            experiment, normalisation, state.weights, (), data.identity, (str(data.folder),)
         )
 
     return make

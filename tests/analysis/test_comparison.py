@@ -35,14 +35,14 @@ def measured(swept):
     data = dataset.render(next(iter(encoders.values())).experiment, progress=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "fit", lambda features, seed=0: PCA(2, random_state=seed).fit_transform(features))
-        return board.measure(encoders, *map(data.split, SPLITS), SIZES)
+        return board.measure(encoders, *map(data.split, SPLITS), SIZES, source=False)
 
 
 @pytest.fixture
 def measures_once(measured, monkeypatch):
     """A command that measures the sweep gets what is measured already."""
 
-    def measure(encoders, train, validation, test, sizes, *rest, seed=0):
+    def measure(encoders, train, validation, test, sizes, *rest, seed=0, source=True):
         assert {name for name in encoders} <= set(measured.hears) and (train.name, test.name) == ("train", "test")
         return measured
 

@@ -92,7 +92,9 @@ def test_the_page_shows_every_row_and_section(page):
     blind = ["this model", "PCA-12", "fresh weights", "MFCC statistics", *handmade]
     aware = ["this model, dry-aware", "PCA-12, wet − dry", "fresh weights, dry-aware"]
     aware += [f"{name}, wet − dry" for name in ("MFCC statistics", *handmade)]
-    names = [*blind, *aware, "noise", "constant"]
+    source = ["this model, source-aware", "fresh weights, source-aware"]
+    source += [f"{name}, wet − source" for name in ("MFCC statistics", *handmade)]
+    names = [*blind, *source, *aware, "noise", "constant"]
     assert list(board.hears) == names
     for name in names:
         assert f"<td>{name}</td>" in text

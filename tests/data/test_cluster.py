@@ -77,7 +77,7 @@ def whole(recordings, tmp_path_factory):
 
 def test_a_cluster_writes_the_files_that_threads_write(recordings, tmp_path, whole, address, capfd):
     assert files_of(dataset.render(experiment(recordings, tmp_path), cluster=address)) == whole
-    assert "920/920" in capfd.readouterr().err  # one bar, in clips
+    assert "1376/1376" in capfd.readouterr().err  # one bar, in clips
 
 
 def test_a_killed_worker_changes_nothing(recordings, tmp_path, whole):

@@ -45,6 +45,8 @@ def experiment(tmp_path: Path, *folders: Path, **data) -> config.Experiment:
         "train_clips": 24,
         "validation_clips": 8,
         "test_clips": 8,
+        "untouched": False,
+        "degraded_share": 0.0,
         "fade_ms": 5.0,
         "directory": str(tmp_path / "datasets"),
     } | data
@@ -313,6 +315,65 @@ def test_clips_of_a_block_are_two_contents_at_two_settings(tmp_path, folder):
         assert (recording[:, 0] != recording[:, 2]).all() == several
         dry = split.dry(np.arange(split.clips))
         np.testing.assert_array_equal(dry[::2], dry[1::2])
+
+
+def test_untouched_clips_are_their_dry_ones_as_often_as_an_effect_and_never_tested(tmp_path, folder):
+    made = render(tmp_path, folder, train_clips=48, validation_clips=16, untouched=True)
+    assert (made.split("test").effect < 2).all() and made.split("test").kinds == 2
+    for name, clips_of_each in (("train", 24), ("validation", 8)):
+        split = made.split(name)
+        np.testing.assert_array_equal(np.bincount(split.effect), [clips_of_each] * 3)
+        untouched = np.flatnonzero(split.effect == 2)
+        assert np.isnan(split.normalized[untouched]).all()
+        dry = audio.set_peak(split.dry(untouched), clips.WET_PEAK_DBFS)
+        np.testing.assert_allclose(audio.to_float(split.audio(untouched)), dry, atol=0.51 / 32_768)
+        settings = split.effect.reshape(-1, 2, 2)[:, 0].tolist()
+        assert [2, 2] in settings and any(2 in pair for pair in settings if pair != [2, 2])
+
+
+def test_something_happens_to_a_share_of_the_clips_that_are_learnt_from_and_to_nothing_else(tmp_path, folder):
+    plain, degraded = (render(tmp_path, folder, train_clips=96, degraded_share=share) for share in (0.0, 0.5))
+    again = render(tmp_path / "again", folder, train_clips=96, degraded_share=0.5)
+    for name in SPLITS:
+        first, second = plain.split(name), degraded.split(name)
+        for column, other in zip(first.recipe, second.recipe, strict=True):
+            np.testing.assert_array_equal(column, other)  # the draws are the same
+        np.testing.assert_array_equal(every_clip(second), every_clip(again.split(name)))
+        same = (every_clip(first) == every_clip(second)).all(axis=1)
+        assert same.all() if name == "test" else not same.all()
+        if name == "train":
+            assert same.mean() == pytest.approx(0.5, abs=0.16)
+            np.testing.assert_allclose(audio.peak_dbfs(audio.to_float(every_clip(second))), -1.0, atol=0.001)
+
+
+def test_a_passage_is_another_of_the_recording_played_as_the_clip_is(tmp_path):
+    folder = write_folder(tmp_path / "a", [12 * CLIP, 12 * CLIP, 12 * CLIP, 12 * CLIP, CLIP])
+    made = render(tmp_path, folder, train_clips=48)
+    split, every = made.split("train"), np.arange(48)
+    passages = split.other_dry(every)
+    np.testing.assert_array_equal(passages, split.other_dry(every))
+    np.testing.assert_array_equal(passages[::2], passages[1::2])  # of a content
+    np.testing.assert_allclose(audio.peak_dbfs(passages), -12, atol=0.001)
+    prepared = audio.to_float(np.load(made.folder.path("recordings.npy")))
+    for clip in every[::2]:
+        recording, played = made.recordings[split.recording[clip]], split.recipe.played(int(clip))
+        length, start = played.samples(CLIP), split.start[clip] - recording.start
+        own = prepared[recording.start : recording.start + recording.length]
+        starts = np.arange(recording.length - length + 1)
+        if played.speed == 1.0 and not played.filter:
+            match = [np.corrcoef(own[s : s + CLIP][40:-40], passages[clip][40:-40])[0, 1] for s in starts]
+            assert abs(int(np.argmax(match)) - start) >= CLIP or recording.length < 3 * CLIP
+        at_peak = np.abs(np.fft.rfft(passages[clip]))  # the clip's filter: noise elsewhere has its shape
+        shape = np.abs(np.fft.rfft(split.dry(np.array([clip]))[0]))
+        bands = [np.log(spectrum[1:].reshape(16, -1).mean(axis=1)) for spectrum in (at_peak, shape)]
+        if played.filter:
+            assert np.corrcoef(*bands)[0, 1] > 0.7
+
+
+def test_the_only_passage_of_a_short_recording_is_the_clip(tmp_path):
+    folder = write_folder(tmp_path / "a", [CLIP, CLIP, CLIP])
+    split = render(tmp_path, folder, vary=False).split("train")
+    np.testing.assert_array_equal(split.other_dry(np.arange(8)), split.dry(np.arange(8)))
 
 
 def test_settings_fill_their_ranges(tmp_path, folder):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvae import config, devices, spectrogram
+from jaxvae import config, devices, fields, views
 from jaxvae.data import audio, dataset, input_pipeline
 from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.data.input_pipeline import InputPipeline
@@ -20,19 +20,27 @@ def split(tiny):
 
 
 @pytest.fixture(scope="module")
-def statistics(split, tiny):
-    return spectrogram.statistics([split.audio(np.arange(split.clips))], tiny.audio, tiny.spectrogram)
+def normalisation(split, tiny):
+    return views.measure(split.audio(np.arange(split.clips)), tiny)
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept(split):
-    """No spectrograms of an earlier test."""
+    """No views of an earlier test, and none for a later one."""
+    for path in _kept(split):
+        path.unlink()
+    yield
     for path in _kept(split):
         path.unlink()
 
 
 def _kept(split):
-    return list(Path(str(split.folder)).glob("spectrograms-*"))
+    folder = Path(str(split.folder))
+    return [*folder.glob("spectrograms-*"), *folder.glob("fine_structure-*")]
+
+
+def _types(clips):
+    return {leaf.dtype for leaf in jax.tree.leaves(clips)}
 
 
 def _seen(source):
@@ -41,96 +49,127 @@ def _seen(source):
     return [jax.device_get(compute(source.pool, batch)) for batch in source.batches(3, 1, 5, 8)]
 
 
-def _travelling(split, tiny, statistics, monkeypatch, room):
+def _travelling(split, tiny, normalisation, monkeypatch, room):
     """Examples that no device has the memory for, with a disk that has room for their spectrograms or not."""
     with monkeypatch.context() as patched:
-        patched.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
+        patched.setattr(input_pipeline, "VIEWS_BYTES", 0)
         if room:
-            return InputPipeline(split, tiny, statistics, MESH)
+            return InputPipeline(split, tiny, normalisation, MESH)
         patched.setattr("jaxvae.data.storage.Folder.free", lambda folder: 1_000)
         with pytest.warns(UserWarning, match=r"no room for [\d,]+ bytes of spectrograms.*make room, or use another"):
-            return InputPipeline(split, tiny, statistics, MESH)
+            return InputPipeline(split, tiny, normalisation, MESH)
 
 
 @pytest.mark.parametrize("chunk", [7, 64])
-def test_spectrograms_that_no_memory_holds_are_read_from_their_file(split, statistics, tiny, monkeypatch, chunk):
+def test_spectrograms_that_no_memory_holds_are_read_from_their_file(split, normalisation, tiny, monkeypatch, chunk):
     monkeypatch.setattr(input_pipeline, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
-    resident = InputPipeline(split, tiny, statistics, MESH)
-    (path,) = _kept(split)
-    whole = path.read_bytes()
-    path.unlink()
-    streamed = _travelling(split, tiny, statistics, monkeypatch, room=True)
-    assert streamed.pool is None and path.read_bytes() == whole  # bit for bit what devices keep
-    assert all(batch.wet.dtype == np.float16 for batch in streamed.batches(3, 1, 5, 8))
+    resident = InputPipeline(split, tiny, normalisation, MESH)
+    paths = _kept(split)
+    whole = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    streamed = _travelling(split, tiny, normalisation, monkeypatch, room=True)
+    assert len(paths) == 2 and streamed.pool is None
+    assert [path.read_bytes() for path in paths] == whole  # bit for bit what devices keep
+    assert all(_types(batch[:3]) == {np.dtype(np.float16)} for batch in streamed.batches(3, 1, 5, 8))
     for first, second in zip(_seen(resident), _seen(streamed), strict=True):
         jax.tree.map(np.testing.assert_array_equal, first, second)
     with monkeypatch.context() as patched:
-        patched.setattr(spectrogram, "compute", None)  # nothing is computed again
-        _travelling(split, tiny, statistics, monkeypatch, room=True)
+        patched.setattr(views, "compute", None)  # nothing is computed again
+        _travelling(split, tiny, normalisation, monkeypatch, room=True)
 
 
-def test_all_ways_deliver_the_same_examples(split, statistics, tiny, monkeypatch):
-    kept = InputPipeline(split, tiny, statistics, MESH)
-    (path,) = _kept(split)
-    path.unlink()
-    streamed = _travelling(split, tiny, statistics, monkeypatch, room=False)
-    monkeypatch.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
-    of_audio = 3 * split.clips * tiny.audio.clip_samples
+def test_all_ways_deliver_the_same_examples(split, normalisation, tiny, monkeypatch):
+    kept = InputPipeline(split, tiny, normalisation, MESH)
+    for path in _kept(split):
+        path.unlink()
+    streamed = _travelling(split, tiny, normalisation, monkeypatch, room=False)
+    monkeypatch.setattr(input_pipeline, "VIEWS_BYTES", 0)
+    of_audio = 4 * split.clips * tiny.audio.clip_samples
     monkeypatch.setattr(input_pipeline, "resident", lambda size, devices: size == of_audio)
-    resident = InputPipeline(split, tiny, statistics, MESH)
-    assert kept.pool.wet.dtype == np.float16 and streamed.pool is None and resident.pool.wet.dtype == np.int16
+    resident = InputPipeline(split, tiny, normalisation, MESH)
+    assert _types(kept.pool[:3]) == {np.dtype(np.float16)} and streamed.pool is None
+    assert _types(resident.pool[:3]) == {np.dtype(np.int16)}
     for first, second, third in zip(*(_seen(way) for way in (kept, streamed, resident)), strict=True):
-        for one, two, three in zip(first, second, third, strict=True):
-            np.testing.assert_allclose(one, two, rtol=2**-11, atol=1e-4)  # half a unit of float16
-            np.testing.assert_allclose(two, three, atol=1e-4)
+        for one, two, three in zip(*map(jax.tree.leaves, (first, second, third)), strict=True):
+            np.testing.assert_allclose(one, two, rtol=2**-10, atol=1e-4)  # a unit of float16
+            np.testing.assert_allclose(two, three, rtol=2**-10, atol=1e-4)
 
 
-def test_spectrograms_are_kept_where_the_memory_of_the_device_is_known_to_suffice(split, statistics, tiny, monkeypatch):
-    monkeypatch.setattr(input_pipeline, "SPECTROGRAM_BYTES", 0)
-    monkeypatch.setattr(
-        input_pipeline, "resident", lambda size, devices: size == 3 * split.clips * tiny.bins * tiny.frames
-    )
-    assert InputPipeline(split, tiny, statistics, MESH).pool.wet.dtype == np.float16
+def test_spectrograms_are_kept_where_the_memory_of_the_device_is_known_to_suffice(
+    split, normalisation, tiny, monkeypatch
+):
+    monkeypatch.setattr(input_pipeline, "VIEWS_BYTES", 0)
+    of_views = 3 * split.clips * tiny.bins * tiny.frames + 4 * split.clips * views.numbers(tiny)
+    monkeypatch.setattr(input_pipeline, "resident", lambda size, devices: size == of_views)
+    assert _types(InputPipeline(split, tiny, normalisation, MESH).pool[:3]) == {np.dtype(np.float16)}
 
 
 @pytest.mark.parametrize("chunk", [5, 7, 24, 64])
-def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, statistics, tiny, monkeypatch, chunk):
+def test_a_step_gets_wet_and_dry_of_its_clips_with_their_labels(split, normalisation, tiny, monkeypatch, chunk):
     monkeypatch.setattr(input_pipeline, "_CHUNK_CLIPS", chunk)  # the last chunk overlaps the one before
-    source = InputPipeline(split, tiny, statistics, MESH)
+    source = InputPipeline(split, tiny, normalisation, MESH)
     chosen = np.array([20, 21, 22, 23, 0, 1, 2, 3])
     examples = source.examples(source.pool, source.batch(chosen))
-    dry = audio.to_int16(audio.set_peak(split.dry(chosen), WET_PEAK_DBFS))
+    dry, passage = (
+        audio.to_int16(audio.set_peak(clips, WET_PEAK_DBFS)) for clips in (split.dry(chosen), split.other_dry(chosen))
+    )
     for found, clips in ((examples.wet, split.audio(chosen)), (examples.dry, dry)):
-        expected = spectrogram.compute(clips, tiny.audio, tiny.spectrogram, statistics)
-        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-4)  # half a unit of float16
+        expected = views.compute(clips, tiny.audio, tiny.spectrogram, normalisation)
+        for view, whole in zip(found, expected, strict=True):
+            np.testing.assert_allclose(view, whole, rtol=2**-11, atol=2e-4)  # half a unit of float16
+    expected = views.compute(passage, tiny.audio, tiny.spectrogram, normalisation).fine
+    np.testing.assert_allclose(examples.passage, expected, rtol=2**-11, atol=2e-4)
     np.testing.assert_array_equal(examples.effect, split.effect[chosen])
     np.testing.assert_array_equal(examples.normalized, split.normalized[chosen])
-    assert examples.wet.dtype == examples.dry.dtype == np.float32
+    assert _types(examples[:3]) == {np.dtype(np.float32)}
 
 
-def test_kept_spectrograms_are_used_again_unless_they_are_damaged_or_of_other_settings(
-    split, statistics, tiny, monkeypatch
-):
-    before = jax.device_get(InputPipeline(split, tiny, statistics, MESH).pool)
-    (path,) = _kept(split)
+def test_a_network_without_fine_structure_has_files_of_spectrograms_alone(split, tiny):
+    blind = fields.changed(tiny, [("objective.source_share", 0.0), ("model.fine_structure", False)])
+    normalisation = views.measure(split.audio(np.arange(split.clips)), blind)
+    source = InputPipeline(split, blind, normalisation, MESH)
+    examples = source.examples(source.pool, source.batch(np.arange(8)))
+    assert examples.wet.fine.shape == examples.passage.shape == (8, 0)
+    assert [path.name.split("-")[0] for path in _kept(split)] == ["spectrograms"]
+    again = InputPipeline(split, blind, normalisation, MESH)
+    np.testing.assert_array_equal(again.pool.wet.spectrogram, source.pool.wet.spectrogram)
+
+
+@pytest.mark.parametrize("kind", ["spectrograms", "fine_structure"])
+def test_kept_views_are_used_again_unless_they_are_damaged(split, normalisation, tiny, monkeypatch, kind):
+    before = jax.device_get(InputPipeline(split, tiny, normalisation, MESH).pool)
     with monkeypatch.context() as patched:
-        patched.setattr(spectrogram, "compute", None)  # nothing is computed again
-        after = jax.device_get(InputPipeline(split, tiny, statistics, MESH).pool)
+        patched.setattr(views, "compute", None)  # nothing is computed again
+        after = jax.device_get(InputPipeline(split, tiny, normalisation, MESH).pool)
     jax.tree.map(np.testing.assert_array_equal, before, after)
+    (path,) = (path for path in _kept(split) if path.name.startswith(kind))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1_000])
-    with pytest.warns(UserWarning, match=r"spectrograms-train-\w+\.npy is damaged .* made anew"):
-        mended = jax.device_get(InputPipeline(split, tiny, statistics, MESH).pool)
+    with pytest.warns(UserWarning, match=rf"{kind}-train-\w+\.npy is damaged .* made anew"):
+        mended = jax.device_get(InputPipeline(split, tiny, normalisation, MESH).pool)
     jax.tree.map(np.testing.assert_array_equal, before, mended)
     assert path.read_bytes() == whole
-    louder = statistics._replace(mean=statistics.mean + 1)
-    assert np.abs(jax.device_get(InputPipeline(split, tiny, louder, MESH).pool.wet) - before.wet).max() > 0.05
-    assert len(_kept(split)) == 2
 
 
-def test_spectrograms_are_not_kept_where_there_is_no_room(split, statistics, tiny, monkeypatch):
+def test_views_of_other_settings_are_kept_beside(split, normalisation, tiny):
+    before = jax.device_get(InputPipeline(split, tiny, normalisation, MESH).pool)
+    spectrogram, fine = normalisation
+    louder = normalisation._replace(spectrogram=spectrogram._replace(mean=spectrogram.mean + 1))
+    other = jax.device_get(InputPipeline(split, tiny, louder, MESH).pool)
+    assert np.abs(other.wet.spectrogram - before.wet.spectrogram).max() > 0.05
+    np.testing.assert_array_equal(other.wet.fine, before.wet.fine)
+    assert len(_kept(split)) == 3
+    wider = normalisation._replace(fine=fine._replace(std=2 * fine.std))
+    other = jax.device_get(InputPipeline(split, tiny, wider, MESH).pool)
+    np.testing.assert_allclose(2 * other.wet.fine.astype(np.float32), before.wet.fine, atol=1e-3)
+    np.testing.assert_array_equal(other.wet.spectrogram, before.wet.spectrogram)
+    assert len(_kept(split)) == 4
+
+
+def test_spectrograms_are_not_kept_where_there_is_no_room(split, normalisation, tiny, monkeypatch):
     monkeypatch.setattr("jaxvae.data.storage.Folder.free", lambda folder: 1_000)
-    assert InputPipeline(split, tiny, statistics, MESH).pool is not None
+    assert InputPipeline(split, tiny, normalisation, MESH).pool is not None
     assert not _kept(split)
 
 

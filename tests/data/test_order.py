@@ -14,19 +14,21 @@ from jaxvae.data.clips import WET_PEAK_DBFS
 RATE, CLIP = 8_000, 2_048
 
 
-@pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    """Training clips of three effects, 11 blocks of each."""
+@pytest.fixture(scope="module", params=[False, True], ids=["", "untouched"])
+def train(tmp_path_factory, request):
+    """Training clips of three kinds, 11 blocks of each: of three effects, or of two and untouched ones."""
     folder = tmp_path_factory.mktemp("sound")
     for index in range(4):
         noise = np.random.default_rng(index).uniform(-0.5, 0.5, 3 * CLIP)
         soundfile.write(folder / f"{index}.wav", noise, RATE)
     data = config.Data(
-        effects=("pedalboard/Distortion", "pedalboard/Delay", "pedalboard/Clipping"),
+        effects=("pedalboard/Distortion", "pedalboard/Delay", "pedalboard/Clipping")[: 3 - request.param],
+        untouched=request.param,
+        degraded_share=0.0,
         audio=(str(folder),),
-        train_clips=132,
-        validation_clips=12,
-        test_clips=12,
+        train_clips=132 - 44 * request.param,
+        validation_clips=24,
+        test_clips=24,
         directory=str(tmp_path_factory.mktemp("datasets")),
     )
     short = config.Audio(sample_rate=RATE, clip_samples=CLIP)
@@ -45,6 +47,8 @@ def test_a_batch_is_a_pure_function(train):
     np.testing.assert_array_equal(batch.wet, train.audio(chosen))
     np.testing.assert_array_equal(batch.effect, train.effect[chosen])
     np.testing.assert_array_equal(batch.normalized, train.normalized[chosen])
+    passage = audio.set_peak(train.other_dry(chosen), WET_PEAK_DBFS)
+    np.testing.assert_allclose(audio.to_float(batch.passage).repeat(2, axis=0), passage, atol=0.51 / 32_768)
 
 
 def test_contents_are_the_dry_clips_at_the_peak_of_wet_clips(train):

@@ -11,6 +11,7 @@ from jaxvae import backbones
 from jaxvae.config import Model
 from jaxvae.models.layers import convolution, fold, transposed_convolution, unfold
 from jaxvae.models.vae import VAE, still
+from jaxvae.views import Views
 
 # Small programs run once: compiling them well takes longer than running them badly.
 quick_jit = functools.partial(
@@ -61,7 +62,7 @@ def test_fold_is_the_adjoint_of_unfold(size):
 def test_no_backbone_has_a_convolution_for_xla_to_run_slowly_in_a_loop():
     for backbone in backbones.names():
         model = VAE(Model(backbone, latent_dim=8, content_dim=4))
-        wet, draws = jnp.zeros((4, 20, 18)), still(4, model.config)
+        wet, draws = Views(jnp.zeros((4, 20, 18)), jnp.zeros((4, 5))), still(4, model.config)
         variables = jax.eval_shape(model.init, jax.random.key(0), wet, wet, draws)
 
         def loss(variables, model=model, wet=wet, draws=draws):

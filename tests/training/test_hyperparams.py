@@ -24,7 +24,7 @@ def test_every_marked_field_is_an_array_of_its_value_or_goes_into_one():
             assert found.dtype == mark.dtype and found == np.asarray(values[path], mark.dtype)
         else:
             assert hasattr(numbers, mark.through)
-    assert numbers.beta_cycle_length == 7 * numbers.steps_per_epoch == 7 * (6_000 // 8)
+    assert numbers.beta_cycle_length == 7 * numbers.steps_per_epoch == 7 * (7_000 // 8)
     assert {field.name for field in dataclasses.fields(experiment)}.isdisjoint(numbers._fields)
 
 

@@ -135,6 +135,21 @@ def test_contrastive_is_that_of_cosines_and_of_a_guess_at_high_temperature():
     np.testing.assert_allclose(chance, np.log(47), rtol=1e-4)
 
 
+def test_clips_of_other_blocks_at_the_same_setting_are_neither_right_nor_wrong():
+    """Two blocks of one setting: without those of the other block, each clip has its partner and its own content."""
+    mean, temperature = jnp.asarray(RNG.normal(size=(8, 5)), jnp.float32), 0.3
+    alike = jnp.ones((8, 8), bool)  # of an effect without parameters
+    cosines = mean @ mean.T / jnp.outer(*2 * [jnp.linalg.norm(mean, axis=1)]) / temperature
+    np.testing.assert_allclose(losses.contrastive(mean, temperature, alike), 0.0, atol=1e-6)
+    first = jnp.arange(8) < 4
+    apart = losses.contrastive(mean, temperature, first[:, None] & first[None])
+    partner = np.arange(8) ^ 2
+    for clip in range(8):
+        wrong = [other for other in range(8) if other not in (clip, partner[clip]) and (clip >= 4 or other >= 4)]
+        expected = np.logaddexp.reduce(cosines[clip, np.array([partner[clip], *wrong])]) - cosines[clip, partner[clip]]
+        assert float(apart[clip]) == pytest.approx(float(expected), rel=1e-3)
+
+
 def test_contrastive_gradient_is_finite_where_the_mean_is_zero():
     gradient = jax.grad(lambda mean: losses.contrastive(mean, 0.1).sum())(jnp.zeros((8, 3)))
     assert np.isfinite(gradient).all()

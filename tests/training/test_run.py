@@ -146,7 +146,7 @@ def _scalars(logs):
 
 def test_best_checkpoint_is_the_one_of_the_best_criterion(trained, tiny):
     scalars = _scalars(trained)
-    read = [scalars[f"val/{mode}/{head}_nll"] for mode in ("blind", "dry_aware") for head in ("effect", "settings")]
+    read = [scalars[f"val/{mode}/{head}_nll"] for mode in config.MODES for head in ("effect", "settings")]
     np.testing.assert_allclose(scalars["val/criterion"], sum(read), rtol=1e-5)
     best = tiny.train.validate_every * (1 + int(np.argmin(scalars["val/criterion"])))
     assert int(inference.load(trained).weights.step) == best
@@ -158,12 +158,12 @@ def test_member_is_judged_by_what_it_trains_whatever_others_of_its_program_do(ti
     changes = [
         {"train.seed": 1},
         {"objective.settings_weight": 0.0},
-        {"objective.dry_share": 0.0},
+        {"objective.dry_share": 0.0, "objective.source_share": 0.0},
         {"objective.effect_weight": 0.0, "objective.settings_weight": 0.0},
     ]
     judged = [
-        ("blind/effect_nll", "blind/settings_nll", "dry_aware/effect_nll", "dry_aware/settings_nll"),
-        ("blind/effect_nll", "dry_aware/effect_nll"),
+        tuple(f"{mode}/{head}_nll" for mode in config.MODES for head in ("effect", "settings")),
+        tuple(f"{mode}/effect_nll" for mode in config.MODES),
         ("blind/effect_nll", "blind/settings_nll"),
         ("negative_elbo",),
     ]
@@ -180,7 +180,7 @@ def test_members_of_a_sweep_are_compared_by_what_all_of_them_train(tiny):
     def names(*changes):
         return VAETask.criterion([fields.changed(tiny, list(one.items())) for one in changes])
 
-    blind, aware = {"objective.dry_share": 0.0}, {"objective.dry_share": 1.0}
+    blind, aware = {"objective.dry_share": 0.0, "objective.source_share": 0.0}, {"objective.dry_share": 1.0}
     no_settings = {"objective.settings_weight": 0.0}
     no_heads = {**no_settings, "objective.effect_weight": 0.0}
     assert names({}, blind) == ("val/blind/effect_nll", "val/blind/settings_nll")
@@ -197,7 +197,7 @@ def member(experiment, best, step=5, **figures):
 
 def test_the_best_member_is_the_best_by_one_sum_for_all(tiny):
     """Blind only trains for less, so that its own sum is lower, though it reads blind clips worse."""
-    blind = fields.changed(tiny, [("objective.dry_share", 0.0)])
+    blind = fields.changed(tiny, [("objective.dry_share", 0.0), ("objective.source_share", 0.0)])
     both = {"val/blind/effect_nll": 0.5, "val/blind/settings_nll": 0.7, "val/dry_aware/effect_nll": 0.3}
     found = {
         3: member(tiny, 1.9, **both, **{"val/dry_aware/settings_nll": 0.4}),

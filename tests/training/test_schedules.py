@@ -97,7 +97,7 @@ def experiment(**curve) -> Experiment:
 
 def test_a_beta_that_the_run_is_too_short_to_move_is_warned_of():
     still = dataclasses.replace(
-        experiment(schedule="grant2023", minimum=0.1, cycle_length=17), data=Data(train_clips=48 * 504)
+        experiment(schedule="grant2023", minimum=0.1, cycle_length=17), data=Data(train_clips=48 * 504, untouched=False)
     )
     with pytest.warns(UserWarning, match=r"short: beta is between 0\.1 and 0\.1 in all 100 steps.*cycle takes 8,568"):
         schedules.warn_of_rest(still)

@@ -14,11 +14,17 @@ from jaxvae.models.heads import effect_nll, settings_nll
 from jaxvae.models.vae import VAE, sample_randomness, still
 from jaxvae.training import losses, train_state, vae_steps
 from jaxvae.training.hyperparams import hyperparams
+from jaxvae.views import ALIGNED, NONE, RELATIONS, SOURCE, Views
 
-BINS, FRAMES = 16, 8
+BINS, FRAMES, NUMBERS = 16, 8, 6
 MODEL = VAE(Model(latent_dim=8, content_dim=4), parameters=(3, 1))
 OBJECTIVE = Objective(
-    beta=Beta(schedule="constant"), elbo_weight=0.01, effect_weight=3.0, settings_weight=2.0, contrastive_weight=1.0
+    beta=Beta(schedule="constant"),
+    elbo_weight=0.01,
+    effect_weight=3.0,
+    settings_weight=2.0,
+    contrastive_weight=1.0,
+    dropout=0.0,
 )
 quick_jit = functools.partial(jax.jit, compiler_options=train_state.RUN_ONCE)
 
@@ -38,16 +44,17 @@ def examples():
     normalized = np.array(
         [[0.2, 0.5, 0.9], [0.3, np.nan, np.nan]] * 2 + [[0.8, *[np.nan] * 2], [0.5, *[np.nan] * 2]] * 2
     )
-    dry = rng.normal(size=(8, BINS, FRAMES)).astype(np.float32)
-    wet = dry.copy()
+    dry = Views(rng.normal(size=(8, BINS, FRAMES)).astype(np.float32), rng.normal(size=(8, NUMBERS)).astype(np.float32))
+    passage = dry.fine + 0.1 * rng.normal(size=(8, NUMBERS)).astype(np.float32)
+    wet = Views(dry.spectrogram.copy(), dry.fine + 1.0)
     for clip in range(8):
-        wet[clip, effect[clip] + int(10 * normalized[clip, 0])] += 3.0
-    return Examples(*map(jnp.asarray, (wet, dry, effect, normalized.astype(np.float32))))
+        wet.spectrogram[clip, effect[clip] + int(10 * normalized[clip, 0])] += 3.0
+    return jax.tree.map(jnp.asarray, Examples(wet, dry, passage, effect, normalized.astype(np.float32)))
 
 
 @pytest.fixture(scope="module")
 def state():
-    create = functools.partial(vae_steps.create, model=MODEL, bins=BINS, frames=FRAMES)
+    create = functools.partial(vae_steps.create, model=MODEL, bins=BINS, frames=FRAMES, numbers=NUMBERS)
     return quick_jit(create)(numbers())
 
 
@@ -95,12 +102,13 @@ def test_without_the_elbo_no_gradient_reaches_decoder_and_content(state, step, e
 @pytest.mark.parametrize("reading_noise", [0.0, 0.5])
 def test_heads_are_trained_with_a_share_of_the_noise(state, step, examples, reading_noise):
     metrics = step(state, numbers(reading_noise=reading_noise), examples)[1]
-    randomness = sample_randomness(jax.random.fold_in(state.key, 0), 8, MODEL.config, OBJECTIVE.dry_share)
-    known, variables = randomness.dry_known, {"params": state.params}
+    shares = OBJECTIVE.dry_share, OBJECTIVE.source_share
+    randomness = sample_randomness(jax.random.fold_in(state.key, 0), 8, MODEL.config, *shares)
+    known, variables = randomness.relation, {"params": state.params}
     posterior_of, read = (
         quick_jit(functools.partial(MODEL.apply, method=method)) for method in ("effect_posterior", "read")
     )
-    mean, logvar = posterior_of(variables, examples.wet, examples.dry, known)
+    mean, logvar = posterior_of(variables, examples.wet, vae_steps.related(examples, known), known)
     logits = read(variables, mean + reading_noise * jnp.exp(logvar / 2) * randomness.noise)
     nll = effect_nll(logits["effect"], examples).mean()
     assert float(metrics["effect_nll"]) == pytest.approx(float(nll), rel=1e-4)
@@ -114,17 +122,25 @@ def test_loss_is_the_weighted_sum_of_its_terms(state, step, examples):
     assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("dry_share", [0.0, 1.0])
-def test_no_clip_or_every_clip_is_dry_aware_at_the_ends_of_the_share(state, step, examples, dry_share):
-    taken, metrics = step(state, numbers(dry_share=dry_share), examples)
-    known = jnp.full(8, dry_share)
+@pytest.mark.parametrize(("dry_share", "source_share", "relation"), [(0, 0, NONE), (0, 1, SOURCE), (1, 1, ALIGNED)])
+def test_every_clip_is_of_one_relation_at_the_ends_of_the_shares(
+    state, step, examples, dry_share, source_share, relation
+):
+    shares = numbers(dry_share=float(dry_share), source_share=float(source_share))
+    taken, metrics = step(state, shares, examples)
+    known = jnp.full(8, relation)
     posterior = quick_jit(functools.partial(MODEL.apply, method="effect_posterior"))(
-        {"params": state.params}, examples.wet, examples.dry, known
+        {"params": state.params}, examples.wet, vae_steps.related(examples, known), known
     )
     kl = losses.kl_per_dimension(posterior).sum(axis=1).mean()
     assert float(metrics["kl"]) == pytest.approx(float(kl), rel=1e-4)
-    other = step(state, numbers(dry_share=dry_share), examples._replace(dry=-examples.dry))[0]
-    assert equal(taken.params, other.params) == (dry_share == 0)
+    heard = {
+        "spectrogram": examples._replace(dry=examples.dry._replace(spectrogram=-examples.dry.spectrogram)),
+        "fine": examples._replace(dry=examples.dry._replace(fine=-examples.dry.fine)),
+        "passage": examples._replace(passage=-examples.passage),
+    }
+    moved = {what for what, other in heard.items() if not equal(taken.params, step(state, shares, other)[0].params)}
+    assert moved == {NONE: set(), SOURCE: {"passage"}, ALIGNED: {"spectrogram", "fine"}}[relation]
 
 
 @pytest.mark.parametrize("clips", [1, 4])
@@ -135,22 +151,25 @@ def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(st
     step = quick_jit(functools.partial(vae_steps.train_step, model=MODEL, objective=objective))
     metrics = step(state, numbers(swap=swap), examples)[1]
     key = jax.random.fold_in(state.key, 0)
-    randomness = sample_randomness(key, 8, MODEL.config, OBJECTIVE.dry_share, 0.5, reconstructed_clips=clips)
+    shares = OBJECTIVE.dry_share, OBJECTIVE.source_share
+    randomness = sample_randomness(key, 8, MODEL.config, *shares, 0.5, reconstructed_clips=clips)
     own = randomness.reconstructed
     randomness = randomness._replace(effect_from=own ^ (2 * int(swap)), content_from=own ^ int(swap))
-    output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, randomness)
+    dry = vae_steps.related(examples, randomness.relation)
+    output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, dry, randomness)
     assert output.reconstruction.shape == (2 * clips, BINS, FRAMES)
-    target = examples.wet[(4 * np.arange(2)[:, None] + np.asarray(own)).reshape(-1)]
+    target = examples.wet.spectrogram[(4 * np.arange(2)[:, None] + np.asarray(own)).reshape(-1)]
     error = losses.mean_squared(target, output.reconstruction).mean()
     assert float(metrics["mean_squared"]) == pytest.approx(float(error), rel=1e-5)
 
 
-def test_evaluation_reads_blind_and_dry_aware(state, evaluate, examples):
+def test_evaluation_reads_in_every_mode(state, evaluate, examples):
     randomness = sample_randomness(jax.random.key(1), 8, MODEL.config)
     figures = evaluate(state.weights, numbers(), examples, randomness)
-    for mode, known in (("blind", 0.0), ("dry_aware", 1.0)):
-        randomness = still(8, MODEL.config)._replace(dry_known=jnp.full(8, known))
-        output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, examples.dry, randomness)
+    for mode, known in RELATIONS.items():
+        relation = jnp.full(8, known)
+        randomness, dry = still(8, MODEL.config)._replace(relation=relation), vae_steps.related(examples, relation)
+        output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, dry, randomness)
         close = functools.partial(np.testing.assert_allclose, rtol=1e-4)
         close(figures[f"{mode}/effect_nll"], effect_nll(output.logits["effect"], examples))
         close(figures[f"{mode}/settings_nll"], settings_nll(output.logits["settings"], examples))
@@ -163,7 +182,7 @@ def test_evaluation_reads_blind_and_dry_aware(state, evaluate, examples):
 def test_evaluation_of_a_plain_network_is_blind_and_without_heads_reads_nothing(examples, parameters):
     model = VAE(Model(latent_dim=8, content_dim=0), parameters)
     weights = jax.eval_shape(
-        functools.partial(vae_steps.create, model=model, bins=BINS, frames=FRAMES), numbers()
+        functools.partial(vae_steps.create, model=model, bins=BINS, frames=FRAMES, numbers=NUMBERS), numbers()
     ).weights
     evaluate = functools.partial(vae_steps.eval_step, model=model)
     figures = jax.eval_shape(evaluate, weights, numbers(), examples, still(8, model.config))
@@ -171,15 +190,20 @@ def test_evaluation_of_a_plain_network_is_blind_and_without_heads_reads_nothing(
     assert set(figures) == {"mean_squared", "kl", "content_kl", "mean"} | read
 
 
-def test_training_learns_to_read_a_batch_blind_and_dry_aware(state, evaluate, examples):
+def test_a_network_without_fine_structure_has_no_source_aware_mode():
+    assert vae_steps.modes(MODEL.config) == ("blind", "source_aware", "dry_aware")
+    assert vae_steps.modes(dataclasses.replace(MODEL.config, fine_structure=False)) == ("blind", "dry_aware")
+
+
+def test_training_learns_to_read_a_batch_in_every_mode(state, evaluate, examples):
     step = functools.partial(vae_steps.train_step, model=MODEL, objective=OBJECTIVE)
     steps = quick_jit(functools.partial(train_state.take_steps, step))
-    repeated = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (40, *leaf.shape)), examples)
+    repeated = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (80, *leaf.shape)), examples)
     trained, metrics = steps(state, numbers(), jnp.array(True), repeated)
-    assert not trained.diverged and int(trained.step) == 40
+    assert not trained.diverged and int(trained.step) == 80
     randomness = sample_randomness(jax.random.key(1), 8, MODEL.config)
     before, after = (evaluate(weights.weights, numbers(), examples, randomness) for weights in (state, trained))
-    for mode in ("blind", "dry_aware"):
+    for mode in RELATIONS:
         assert after[f"{mode}/effect_nll"].mean() < 0.5 * before[f"{mode}/effect_nll"].mean()
         assert after[f"{mode}/settings_nll"].mean() < before[f"{mode}/settings_nll"].mean() - 1.0
     assert metrics["contrastive"][-5:].mean() < 0.5 * metrics["contrastive"][:5].mean()

@@ -14,7 +14,9 @@ def test_features_belong_to_the_rendered_settings(data, kinds, monkeypatch):
     split, rate = data.split("test"), data.experiment.audio.sample_rate
     plan = random_settings(kinds, np.array([2, 0, 5, 2]), seed=1)
     functions = {"first": lambda wet, dry: wet[:, 200:210], "dry": lambda wet, dry: dry[:, :9]}
-    kept, features = chunks.evaluate(plan, split, rate, functions)
+    of_source = {"source": lambda wet, dry: dry[:, :9]}
+    kept, features = chunks.evaluate(plan, split, rate, chunks.Functions(functions, of_source))
+    np.testing.assert_array_equal(features["source"], split.other_dry(plan.dry)[:, :9])
     assert len(kept.effect) == len(plan.effect)
     for row in range(len(plan.effect)):
         kind = kinds[plan.effect[row]]
@@ -35,7 +37,7 @@ def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monke
     monkeypatch.setattr(effects, "render_many", some_unusable)
     plan = fixed_settings(kinds, np.arange(4))
     peak = {"peak": lambda wet, dry: np.abs(wet).max(1)[:, None]}
-    kept, features = chunks.evaluate(plan, data.split("test"), 8_000, peak)
+    kept, features = chunks.evaluate(plan, data.split("test"), 8_000, chunks.Functions(peak))
     assert len(kept.effect) == len(features["peak"]) == 5
     np.testing.assert_array_equal(kept.dry, [3, 0, 1, 2, 3])
     np.testing.assert_allclose(features["peak"], audio.gain(clips.WET_PEAK_DBFS), rtol=1e-6)  # all the same level
@@ -45,4 +47,4 @@ def test_renders_that_cannot_be_used_are_left_out_and_counted(data, kinds, monke
 def test_nothing_usable_is_an_error(data, kinds, monkeypatch):
     monkeypatch.setattr(effects, "render_many", lambda chosen, dry, normalized, sample_rate, workers: 0 * dry)
     with pytest.raises(ValueError, match="all 4 renders are silent"):
-        chunks.evaluate(fixed_settings(kinds, np.arange(2)), data.split("test"), 8_000, {})
+        chunks.evaluate(fixed_settings(kinds, np.arange(2)), data.split("test"), 8_000, chunks.Functions({}))
