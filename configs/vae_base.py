@@ -2,7 +2,7 @@
 
 python -m launch.train configs/vae_base.py --workdir runs/base
 
-The demonstration is this for 900 steps; 4,000 take about 25 minutes on two CPU cores.
+4,000 steps of 48 clips; the demonstration (configs/demo.py) takes fewer of larger batches.
 """
 
 from jaxvae.config import Experiment

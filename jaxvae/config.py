@@ -189,8 +189,8 @@ class Model:
     attention: bool = False
     """Whether the effect's encoder attends over time, where it is a convolutional one, without fine structure."""
     fine_structure: bool = True
-    """Whether the effect's encoder also sees the fine structure of the waveform (`jaxvae.fine_structure`). Unused if
-    content_dim is 0."""
+    """Whether the effect's encoder hears the fine structure of the waveform (`jaxvae.fine_structure`) and what changed
+    from frame to frame; if not, it is a convolutional one of spectrograms alone. Unused if content_dim is 0."""
     width: int = 1
     """Multiplies the hidden sizes of every network but Grant's (2023)."""
 
@@ -398,7 +398,6 @@ class Experiment:
             f"objective.swap is {self.objective.swap}, but model.content_dim is 0, so there is no content latent that "
             "could stay while the effect's is swapped; use swap 0, or a content_dim above 0",
         )
-
         _require(
             self.model.fine_structure or self.model.content_dim == 0 or self.objective.source_share == 0,
             f"objective.source_share is {self.objective.source_share}, but model.fine_structure is False, and passages "

@@ -198,8 +198,8 @@ class SpectrogramEncoder:
         if mode not in self.readouts:
             notes.append(
                 "this run has no readout yet, so the probabilities are too sure"
-                f"{' and have no no-effect' if reading.no_effect is None else ''}; the command that trained it, given "
-                "again, adds one"
+                f"{' and have no `no effect`' if reading.no_effect is None else ''}; the command that trained it, "
+                "given again, adds one"
             )
         seconds = length / rate
 
@@ -311,16 +311,16 @@ class SpectrogramEncoder:
         return self._compute(clips).fine
 
     def _posterior_beside(self, wet: np.ndarray, passage: np.ndarray) -> Posterior:
-        views = self._compute(wet)
-        return self._posterior(*views, views.spectrogram, passage, relation=SOURCE)
+        seen = self._compute(wet)
+        return self._posterior(*seen, seen.spectrogram, passage, relation=SOURCE)
 
     def _posterior_of_audio(self, wet: np.ndarray, dry: np.ndarray | None = None) -> Posterior:
         if dry is None:
             return self._posterior(*self._compute(wet), relation=NONE)
         return self._posterior(*self._compute(wet), *self._compute(dry), relation=ALIGNED)
 
-    def _posterior(self, *views: jax.typing.ArrayLike, relation: int) -> Posterior:
-        wet, dry = Views(*views[:2]), Views(*(views[2:] or views[:2]))
+    def _posterior(self, *seen: jax.typing.ArrayLike, relation: int) -> Posterior:
+        wet, dry = Views(*seen[:2]), Views(*(seen[2:] or seen[:2]))
         known = jnp.full(len(wet.fine), relation)
         return _posterior(self.weights, wet, dry, known, model=self._model)
 

@@ -141,8 +141,12 @@ def test_member_alone_equals_the_member_of_a_population_of_16_that_differ_in_eve
     assert not np.any(together.diverged)
     for index in (0, 3, 7, 15):
         alone, own_metrics = trained([members[index]], data)[:2]
-        params = narrowed(member_of(together.params, index), members[index])
-        assert largest_difference(params, member_of(alone.params, 0)) < 1e-2  # Adam's steps follow signs of rounding
+        params, own = narrowed(member_of(together.params, index), members[index]), member_of(alone.params, 0)
+        # A hidden unit that hardly moves the loss has a gradient that is rounding, which Adam makes a step of.
+        first, own_first = (one["effect_encoder"].pop("Dense_0") for one in (params, own))
+        assert largest_difference(params, own) < 1e-3
+        moved = np.abs(first["kernel"] - own_first["kernel"]).max(axis=0) / np.abs(own_first["kernel"]).max()
+        assert np.sum(moved > 1e-3) <= 2 and moved.max() < 1e-2
         np.testing.assert_allclose(metrics["loss"][index], own_metrics["loss"][0], rtol=1e-4)
         np.testing.assert_allclose(metrics["beta"][index], own_metrics["beta"][0], rtol=1e-5)
 
