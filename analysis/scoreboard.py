@@ -4,10 +4,9 @@
     python -m analysis.scoreboard runs/mine --compare runs/grant2023 --ceiling ceiling.json --out board
     python -m analysis.scoreboard runs/mine --audio ~/other_music --effects pedalboard/Phaser --out board
 
-Writes scoreboard.txt, .json, .csv and .html. Every clip is rendered once and given to every representation, wet
-and dry. Those that hear the wet clip only are compared with one another, and so are those that hear another dry passage
-of the recording as well, and those that hear the dry clip.
-The same command gives the same figures.
+Writes scoreboard.txt, .json, .csv and .html. Every clip is rendered once and given to every representation, wet and
+dry. Those are compared with one another that hear the same: the wet clip only, another dry passage of the recording as
+well, or the dry clip as well. The same command gives the same figures.
 """
 
 import dataclasses

@@ -6,9 +6,9 @@ python -m launch.train configs/all_effects.py --workdir runs/all_effects
 python -m analysis.scoreboard runs/all_effects --out runs/all_effects/scoreboard --sizes.fit-clips 60 \\
     --sizes.fixed-clips 30 --sizes.settings 100 --sizes.path-clips 1 --sizes.pairs 600 --sizes.gallery 1100
 
-Ten minutes on one core after ten of rendering. Measured with convolutions, before the encoder heard numbers: dry-aware, 58 %
-of the 25 effects by logistic regression (MFCC 38 %) and R2 .42 (fresh weights .21); blind, 28 % (MFCC 22 %) and .15
-(.03).
+Ten minutes on one core after ten of rendering. Measured with convolutions, before the encoder heard numbers: dry-aware,
+58 % of the 25 effects by logistic regression (MFCC 38 %) and R2 .42 (fresh weights .21); blind, 28 % (MFCC 22 %) and
+.15 (.03).
 """
 
 import dataclasses

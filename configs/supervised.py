@@ -4,7 +4,8 @@ witness, beside the search, of what can be known of a setting at all.
 python -m launch.train configs/supervised.py --workdir runs/supervised
 python -m analysis.ceiling configs/supervised.py --out runs/supervised.json --supervised runs/supervised
 
-With convolutions, before the encoder heard numbers, after 19 minutes on one core: R2 of .69 for the left delay, .97 for muffle, below .2 for attack, bias and fine.
+With convolutions, before the encoder heard numbers, after 19 minutes on one core: R2 of .69 for the left delay, .97 for
+muffle, below .2 for attack, bias and fine.
 """
 
 import dataclasses
