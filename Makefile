@@ -4,7 +4,7 @@ UV_VERSION = 0.13.9
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
 WORKDIR ?= runs/demo
-DEBIAN_PACKAGES = g++ mda-lv2 lv2-dev dpf-source chromium
+DEBIAN_PACKAGES = g++ mda-lv2 lv2-dev dpf-source chromium fluidsynth timgm6mb-soundfont espeak-ng
 
 .PHONY: setup demo test test-extras test-readme system-packages lint bench wheel lock clean
 .DEFAULT_GOAL = help

@@ -90,6 +90,9 @@ _PROBES = {
     "mda-lv2": lambda: not mda.unavailable(),
     "chromium": lambda: shutil.which("chromium"),
     "dpf-source": lambda: Path("/usr/share/dpf/distrho").is_dir(),
+    "fluidsynth": lambda: shutil.which("fluidsynth"),
+    "timgm6mb-soundfont": lambda: Path("/usr/share/sounds/sf2/TimGM6mb.sf2").is_file(),
+    "espeak-ng": lambda: shutil.which("espeak-ng"),
 }
 _LEFT_OUT = "left out for want of Debian packages: apt-get install --no-install-recommends"
 

@@ -17,14 +17,14 @@ ORDER = """
     jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram fine_structure
     jaxvae: views
     jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3
-    jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation degradation fingerprint decoding
-    jaxvae.data: recordings clips storage cluster shards manifest dataset order input_pipeline
+    jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation composition degradation
+    jaxvae.data: fingerprint decoding recordings clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
     jaxvae.models.backbones: grant2023 convolution patch filterbank
     jaxvae.models: effect_encoder convolution_encoder heads readout vae
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
     jaxvae.training: run_folder vae_steps pictures vae_task run loop
-    jaxvae: answer windows inference readouts command_line __init__
+    jaxvae: answer windows inference readouts release command_line __init__
     launch: hosts contents console
     analysis: __init__
     analysis.metrics: confidence calibration paths probes layout reconstruction retrieval
