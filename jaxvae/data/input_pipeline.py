@@ -7,25 +7,26 @@ device if its memory is known and large enough. Else views are read ahead from t
 memory as far as there is some, and travel batch by batch; where the disk has no room for the files, audio does.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
-from jaxvae import block, devices, views
+from jaxvae import block, devices, effects, views
 from jaxvae.config import Experiment
 from jaxvae.data import order
 from jaxvae.data.dataset import Split
@@ -33,7 +34,8 @@ from jaxvae.data.storage import Folder
 from jaxvae.views import Normalisation, Views
 
 VIEWS_BYTES = 3 * 2**30
-_CHUNK_CLIPS = 64
+_CHUNK_CLIPS = 16
+"""Computed at once: of more, what is between their transforms leaves the cache of a core."""
 _FORMAT = 1  # of kept views: another number makes them all anew
 
 
@@ -78,33 +80,32 @@ class InputPipeline:
         """Of all spectrograms, and of all fine structures: of clips, contents and, these alone, passages."""
         self.pool = self._pool()
         """None when batches travel one by one."""
-        self._files = self._kept() if self.pool is None else None
+        self._files = self._streamed() if self.pool is None else None
 
     def _pool(self) -> Pool | None:
         split, local = self._split, self._mesh.local_devices
         of_audio = 2 * (self._clips + 2 * self._contents) * self._experiment.audio.clip_samples
         if self._bytes <= VIEWS_BYTES or resident(self._bytes, local):
-            clips = self._views()
+            clips = self._parts(self._views() or _joined(self._made()))
         elif resident(of_audio, local):
             contents = np.arange(self._contents)
-            audio = split.audio(np.arange(self._clips)), split.contents(contents), split.passages(contents)
-            clips = devices.place(audio, self._mesh, devices.SHARED)
+            clips = split.audio(np.arange(self._clips)), split.contents(contents), split.passages(contents)
         else:
             return None
-        return Pool(*clips, *devices.place((split.effect, split.normalized), self._mesh, devices.SHARED))
+        return Pool(*devices.place((*clips, split.effect, split.normalized), self._mesh, devices.SHARED))
 
-    def _views(self) -> tuple[Views, Views, jax.Array]:
-        """Those of all clips, of all contents and of passages, kept in the data set's folder where it has room."""
-        if (kept := self._read()) is not None:
-            return devices.place(self._parts(kept), self._mesh, devices.SHARED)
-        with tqdm(total=len(self), unit="clip", desc="spectrograms") as bar:
-            wet = self._all(self._split.audio, self._clips, self._compute, bar)
-            dry = self._all(self._split.contents, self._contents, self._compute, bar)
-            passage = self._all(self._split.passages, self._contents, self._compute_fine, bar)
-        if jax.process_index() == 0 and self._has_room():
-            of_host = jax.tree.map(lambda part: np.asarray(part.addressable_data(0)), (wet, dry, passage))
-            self._write([of_host[:2], (Views(None, of_host[2]),)])
-        return wet, dry, passage
+    def _streamed(self) -> Pool | None:
+        """Views of all clips in their files, memory-mapped; None where the disk has no room."""
+        kept = self._views()
+        if kept is None:
+            warnings.warn(
+                f"{self._split.folder} has no room for {self._bytes:,} bytes of spectrograms, so audio is read and "
+                "transformed at every step, which takes about twice as long; make room, or use another "
+                "data.directory",
+                stacklevel=4,
+            )
+            return None
+        return Pool(*self._parts(kept), self._split.effect, self._split.normalized)
 
     def __len__(self) -> int:
         """Clips, contents and passages."""
@@ -116,41 +117,48 @@ class InputPipeline:
         passage = kept.fine[self._clips + self._contents :]
         return Views(kept.spectrogram[wet], kept.fine[wet]), Views(kept.spectrogram[dry], kept.fine[dry]), passage
 
-    def _kept(self) -> Pool | None:
-        """Those of all clips in their files, memory-mapped; made a chunk at a time; None where the disk has no room."""
-        kept = self._read()
-        if kept is None:
-            if not self._has_room():
-                warnings.warn(
-                    f"{self._split.folder} has no room for {self._bytes:,} bytes of spectrograms, so audio is read and "
-                    "transformed at every step, which takes about twice as long; make room, or use another "
-                    "data.directory",
-                    stacklevel=4,
-                )
-                return None
-            if jax.process_index() == 0:
-                self._write([self._made()])
-            devices.wait_for_all_hosts("spectrograms")
+    def _views(self) -> Views | None:
+        """Those of all clips, contents and passages in their files, made if need be; None where the disk has no room.
+
+        The first host makes them, and every other that does not share its disk.
+        """
+        if (kept := self._read()) is not None:
+            return kept
+        if not self._has_room():
+            return None
+        if jax.process_index() == 0:
+            self._write(self._made())
+        devices.wait_for_all_hosts("spectrograms")
+        if (kept := self._read()) is None:
+            self._write(self._made())
             kept = self._read()
-            if kept is None:  # a host that does not share the disk of the first
-                self._write([self._made()])
-                kept = self._read()
-        return Pool(*self._parts(kept), self._split.effect, self._split.normalized)
+        return kept
 
     def _made(self) -> Iterator[Views]:
-        """Those of all clips, of all contents and of passages, a chunk at a time."""
+        """Those of all clips, of all contents and of passages, a chunk at a time.
+
+        One chunk is computed on each core, which takes a CPU half as long as all cores on one.
+        """
         of_clips, of_passages = jax.jit(self._compute), jax.jit(lambda audio: Views(None, self._compute_fine(audio)))
         split = self._split
-        with tqdm(total=len(self), unit="clip", desc="spectrograms") as bar:
+
+        def make(read: Callable, compute: Callable, start: int, first: int, chunk: int) -> Views:
+            made = compute(read(np.arange(start, start + chunk)))
+            return jax.tree.map(lambda part: np.asarray(part)[first - start :], made)
+
+        chunks = (
+            functools.partial(make, read, compute, *chunk)
             for read, count, compute in (
                 (split.audio, self._clips, of_clips),
                 (split.contents, self._contents, of_clips),
                 (split.passages, self._contents, of_passages),
-            ):
-                for start, first, chunk in _chunks(count):
-                    made = compute(read(np.arange(start, start + chunk)))
-                    yield jax.tree.map(lambda part, new=first - start: np.asarray(part)[new:], made)
-                    bar.update(min(chunk, count - first))
+            )
+            for chunk in _chunks(count)
+        )
+        with tqdm(total=len(self), unit="clip", desc="spectrograms") as bar:
+            for made in _side_by_side(chunks):
+                yield made
+                bar.update(len(made.fine))
 
     @functools.cached_property
     def _names(self) -> Views:
@@ -172,7 +180,7 @@ class InputPipeline:
         free = self._split.folder.free()
         return free is None or self._bytes < free
 
-    def _write(self, parts: Iterable[Iterable[Views]]) -> None:
+    def _write(self, parts: Iterable[Views]) -> None:
         """Write the parts one after the other, into the file of each view."""
         folder = self._split.folder
         with contextlib.ExitStack() as stack:
@@ -184,7 +192,7 @@ class InputPipeline:
                 files.append(stack.enter_context(folder.write(name, 2 * math.prod(shape))))
                 header = {"descr": "<f2", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(files[-1], header)
-            for part in itertools.chain.from_iterable(parts):
+            for part in parts:
                 for file, view in zip(files, part, strict=True):
                     if file is not None and view is not None:
                         file.write(np.ascontiguousarray(view).data)
@@ -193,31 +201,6 @@ class InputPipeline:
         """What an earlier run kept; None where any of it is not there, or damaged."""
         kept = Views(*(_read(self._split.folder, *file) for file in zip(self._names, self._shapes, strict=True)))
         return None if any(view is None for view in kept) else kept
-
-    def _all(self, read: Callable[[np.ndarray], np.ndarray], clips: int, compute: Callable, bar: tqdm) -> Any:
-        """What is computed of all clips that `read` gives, filled in place: memory holds it and a chunk of audio."""
-
-        def fill(pool: Any, first: jax.Array, audio: jax.Array) -> Any:
-            return jax.tree.map(
-                lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, first, axis=0),
-                pool,
-                compute(audio),
-            )
-
-        audio = jax.ShapeDtypeStruct((1, self._experiment.audio.clip_samples), np.int16)
-        shapes = jax.eval_shape(compute, audio)
-        shared = NamedSharding(self._mesh, devices.SHARED)
-
-        def empty() -> Any:
-            return jax.tree.map(lambda like: jnp.zeros((clips, *like.shape[1:]), like.dtype), shapes)
-
-        pool = jax.jit(empty, out_shardings=shared)()
-        fill = jax.jit(fill, donate_argnums=0)
-        for start, first, chunk in _chunks(clips):
-            audio = read(np.arange(start, start + chunk))
-            pool = fill(pool, *devices.place((np.int32(start), audio), self._mesh, devices.SHARED))
-            bar.update(min(chunk, clips - first))
-        return pool
 
     def _compute(self, audio: jax.Array) -> Views:
         experiment = self._experiment
@@ -266,6 +249,24 @@ def _chunks(clips: int) -> Iterator[tuple[int, int, int]]:
     chunk = min(_CHUNK_CLIPS, clips)
     for first in range(0, clips, chunk):
         yield min(first, clips - chunk), first, chunk
+
+
+def _side_by_side(tasks: Iterable[Callable[[], Views]]) -> Iterator[Views]:
+    """What the tasks give, in their order, computed on all cores, a few ahead of what is taken."""
+    with ThreadPoolExecutor(effects.cores()) as threads:
+        ahead: collections.deque[Future] = collections.deque()
+        for task in tasks:
+            ahead.append(threads.submit(task))
+            if len(ahead) > 2 * effects.cores():
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _joined(parts: Iterable[Views]) -> Views:
+    """In memory."""
+    spectrograms, fine = zip(*parts, strict=True)
+    return Views(np.concatenate([part for part in spectrograms if part is not None]), np.concatenate(fine))
 
 
 def _read(folder: Folder, name: str, shape: tuple[int, ...]) -> Float16[np.ndarray, "clip *rest"] | None:
