@@ -27,6 +27,11 @@ from jaxvae.training.train_state import TrainState, Weights
 from jaxvae.views import ALIGNED, NONE, RELATIONS, SOURCE, Normalisation, Views
 from jaxvae.windows import BATCH, Windows
 
+SHIPPED = Path(__file__).parent / "pretrained"
+"""Folder of the models that come with the package, and of their card."""
+READOUT = "readout.npz"
+"""Name of the file of what was fitted after training."""
+_SHIPPED = {"pretrained": "all_effects"}
 _MODES = {"aligned": "dry_aware", "source": "source_aware"}
 """By what a dry recording is to a wet one: what the effect was put on, or another passage of the same recording."""
 
@@ -394,11 +399,14 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
     """What was trained, with the best weights of the run, or those of a given step; of a sweep, of the best member, or
     of a given one. What it is, the checkpoint says: of a VAE, a `SpectrogramEncoder`.
 
+    "pretrained" is a model that comes with the package, of every effect of mda and pedalboard (`SHIPPED` has its card).
+
     Raises:
         CheckpointError: the folder holds no checkpoint, or none of that step or member, or one of another format, or
             of a task that nothing is made of; or it was never validated, so that no weights are the best.
     """
-    members = run_folder.read(Path(workdir))
+    workdir = located(workdir)
+    members = run_folder.read(workdir)
     if member is None:
         member = run_folder.best(members)
     if member not in members:
@@ -427,12 +435,18 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
                 f"{', '.join(LOADERS)}"
             )
         readouts = functools.partial(readout.load, readout_path(chosen))
-        return LOADERS[name](Stored(Path(workdir), record, chosen.experiment, restore, readouts))
+        return LOADERS[name](Stored(workdir, record, chosen.experiment, restore, readouts))
     finally:
         checkpoints.close()
 
 
-def _never_validated(workdir: str | Path, member: int, stopped: run_folder.Member, alone: bool) -> str:
+def located(workdir: str | Path) -> Path:
+    """The folder of a run: that of a shipped model, where one has this name and no folder here has."""
+    folder = Path(workdir)
+    return SHIPPED / _SHIPPED[str(workdir)] if str(workdir) in _SHIPPED and not folder.exists() else folder
+
+
+def _never_validated(workdir: Path, member: int, stopped: run_folder.Member, alone: bool) -> str:
     what = f"the run in {workdir}" if alone else f"member {member} of {workdir}"
     if stopped.diverged:
         return f"{what} diverged at step {stopped.step}, before its first validation, so no weights of it are the best"
@@ -476,7 +490,7 @@ def _dataset_folders(stored: Stored) -> tuple[str, ...]:
 
 def readout_path(member: run_folder.Member) -> Path:
     """Where the readouts of a member lie."""
-    return member.logs / "readout.npz"
+    return member.logs / READOUT
 
 
 LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder}

@@ -123,7 +123,8 @@ class Checkpoints:
         try:
             stored = json.loads((folder / "_METADATA").read_text())
             reads = jax.tree.map_with_path(read, like)
-            return jax.tree.map(lambda arriving: np.asarray(arriving.result()), reads)
+            # Releases hold halves of what is computed with.
+            return jax.tree.map(lambda arriving, leaf: np.asarray(arriving.result(), leaf.dtype), reads, like)
         except (OSError, ValueError, KeyError) as error:
             raise self._unreadable(step, error) from error
 

@@ -1,0 +1,47 @@
+"""The model that is shipped: every effect there is, nine of mda and sixteen of pedalboard, on all the kinds of sound
+that come with Debian, and composed ones.
+
+apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-music hydrogen-drumkits klettres-data \\
+    ktuberling-data sonic-pi-samples lmms-common hydrogen-drumkits-effects supertux-data freedroidrpg-data \\
+    warzone2100-music fluidsynth fluid-soundfont-gm timgm6mb-soundfont espeak-ng
+python -m launch.compose runs/composed --minutes 150
+python -m launch.train configs/pretrained.py --workdir runs/pretrained
+"""
+
+import dataclasses
+
+from configs import all_effects, mda_six
+from jaxvae.config import Beta
+from jaxvae.sweep import Sweep
+
+AUDIO = (
+    *mda_six.config.data.audio,
+    "/usr/share/sonic-pi/samples",
+    "/usr/share/lmms/samples",
+    "/usr/share/hydrogen/data/drumkits/belofilms_GuitarStrums",
+    "runs/composed",
+)
+TEST_AUDIO = (
+    "/usr/share/games/supertux2",
+    "/usr/share/freedroidrpg/data/sound",
+    "/usr/share/games/warzone2100/music",
+)
+
+config = dataclasses.replace(
+    mda_six.config,
+    name="pretrained",
+    data=dataclasses.replace(
+        mda_six.config.data,
+        effects=all_effects.EFFECTS,
+        audio=AUDIO,
+        test_audio=TEST_AUDIO,
+        train_clips=120_000,
+        validation_clips=2_500,
+        test_clips=5_000,
+    ),
+    objective=dataclasses.replace(
+        mda_six.config.objective, beta=Beta(schedule="linear", cycle_length=3_000, cycle_unit="step")
+    ),
+    train=dataclasses.replace(mda_six.config.train, steps=12_000, validate_every=2_000),
+    sweep=Sweep(),
+)
