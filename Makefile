@@ -15,6 +15,7 @@ help:
 	@echo "make test-extras  compare with PyTorch and an independent plug-in host (installs both); install the wheel"
 	@echo "make test-readme  run the README's commands one after another, at small size: a quarter of an hour"
 	@echo "make bench        training speed of networks, beside the PyTorch original (installs it), and of populations"
+	@echo "make accelerator  on a borrowed GPU without a network: checks, speed, and training for MINUTES; see .ci/accelerator"
 	@echo "make lint         style checks"
 	@echo "make wheel        dist/jaxvae-*.whl, the package with the console command jaxvae"
 	@echo "make setup        only make .venv"
@@ -53,6 +54,14 @@ test-readme: setup
 bench: .venv/extras
 	$(BIN)/python -m analysis.benchmark.network
 	$(BIN)/python -m analysis.benchmark.population
+
+# On a machine with an accelerator and no network: WHEELS holds what its Python lacks, OUT gets the results.
+WHEELS ?= wheels
+OUT ?= runs/accelerator
+MINUTES ?= 10
+TRAIN ?= configs/demo.py
+accelerator:
+	PYTHON=$(PYTHON) .ci/accelerator $(WHEELS) $(OUT) $(MINUTES) $(TRAIN)
 
 lint: setup
 	$(BIN)/ruff check .

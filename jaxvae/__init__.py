@@ -2,7 +2,7 @@
 
 import jaxvae
 
-encoder = jaxvae.load("runs/demo")
+encoder = jaxvae.load("pretrained")  # or of a run of your own, such as "runs/demo"
 audio, sample_rate = jaxvae.read_audio("song.wav")
 mean = encoder.embed(audio, sample_rate)
 print(encoder.identify(audio, sample_rate))

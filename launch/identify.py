@@ -1,8 +1,8 @@
 """What was done to recordings: which effect, at which settings, or none, in words.
 
-    python -m launch.identify song.wav --run runs/demo
-    python -m launch.identify wet.flac --dry before.flac --run runs/demo
-    python -m launch.identify chorus.wav --source verse_without_effect.wav --run runs/demo
+    python -m launch.identify song.wav
+    python -m launch.identify wet.flac --dry before.flac
+    python -m launch.identify chorus.wav --source verse_without_effect.wav
     python -m launch.identify stems/*.wav --run runs/demo --json > stems.json
 
 Files are read piece by piece, of any length, rate and number of channels. Probabilities are of the effects that the run
@@ -27,8 +27,8 @@ class Options:
 
     files: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE [FILE ...]")]
     """Audio files with the effect."""
-    run: Path = Path("runs/demo")
-    """Folder of a trained run."""
+    run: Path = Path("pretrained")
+    """Folder of a trained run; pretrained is the model that comes with the package."""
     dry: Path | None = None
     """The file before the effect, if it is known; then there is one file with it."""
     source: Path | None = None
