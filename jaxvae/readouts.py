@@ -95,18 +95,19 @@ def prepare(encoder: SpectrogramEncoder) -> Material:
     untouched = np.flatnonzero(split.effect == len(split.effects))
     if len(untouched):
         untouched = untouched[: -(-len(rows) // len(split.effects))]
-        unchanged = _sounds(split, untouched)
+        unchanged = sounds(split, untouched)
     else:  # an older set has none, so contents stand for them
         contents = block.first_clip_of(np.arange(block.content_of(len(rows))))
         chosen = np.linspace(0, len(contents) - 1, min(len(contents), -(-len(rows) // len(split.effects)))).astype(int)
-        unchanged = _sounds(split, contents[chosen])
+        unchanged = sounds(split, contents[chosen])
         unchanged = unchanged._replace(wet=unchanged.dry)
-    clips = _sounds(split, rows)
+    clips = sounds(split, rows)
     audible = audibility.audible(clips.wet, clips.dry, experiment.audio.sample_rate)
     return Material(clips, split.effect[rows], split.normalized[rows], audible, unchanged)
 
 
-def _sounds(split: Split, rows: Int[np.ndarray, " clip"]) -> Sounds:
+def sounds(split: Split, rows: Int[np.ndarray, " clip"]) -> Sounds:
+    """Of some clips of a split."""
     return Sounds(to_float(split.audio(rows)), split.dry(rows), split.other_dry(rows), split.recording[rows])
 
 

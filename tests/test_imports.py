@@ -27,7 +27,7 @@ ORDER = """
     jaxvae: answer windows inference readouts release command_line __init__
     launch: hosts contents console
     analysis: __init__
-    analysis.metrics: confidence calibration paths probes layout reconstruction retrieval
+    analysis.metrics: confidence calibration answers paths probes layout reconstruction retrieval
     analysis.models: statistics baselines representations members replicates
     analysis.renders: plan sizes chunks embedding material
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
@@ -36,7 +36,7 @@ ORDER = """
     analysis.metrics: ceiling
     analysis.models: compared
     analysis.pictures: structure
-    analysis.pages: scoreboard findings sound listening_map comparison sweep_table projector report
+    analysis.pages: card scoreboard findings sound listening_map comparison sweep_table projector report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
 """
