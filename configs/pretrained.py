@@ -40,7 +40,11 @@ config = dataclasses.replace(
         test_clips=5_000,
     ),
     objective=dataclasses.replace(
-        mda_six.config.objective, beta=Beta(schedule="linear", cycle_length=3_000, cycle_unit="step")
+        mda_six.config.objective,
+        beta=Beta(schedule="linear", cycle_length=3_000, cycle_unit="step"),
+        # Decoding a clip costs as much as encoding forty, and nothing but the picture is better for it.
+        reconstructed_blocks=8,
+        reading_noise=0.3,
     ),
     train=dataclasses.replace(mda_six.config.train, steps=12_000, validate_every=2_000),
     sweep=Sweep(),

@@ -20,6 +20,7 @@ LEVEL = 0.8
 """Of the intervals of settings."""
 
 _LIKELY = 0.15  # from which an effect's settings are told beside those of the likeliest
+_UNLIKELY = 0.03  # below which a text does not name an effect
 _LEAST = 1e-30
 
 
@@ -93,11 +94,16 @@ class Identification:
             f"{self.run}, {_KNOWN[self.mode]}, {self.whole.end_s:.1f} s in {_count(len(self.windows), 'window')}; "
             f"settings as median (interval of {LEVEL:.0%})"
         ]
+        settings = {candidate.effect: candidate.settings for candidate in self.whole.candidates}
+        others = []
         for effect, probability in self.whole.probabilities.items():
+            if probability < _UNLIKELY and effect not in (*settings, NO_EFFECT):
+                others.append(probability)
+                continue
             lines.append(f"  {probability:4.0%}  {effect}")
-            for candidate in self.whole.candidates:
-                if candidate.effect == effect:
-                    lines += [f"          {setting}" for setting in candidate.settings]
+            lines += [f"          {setting}" for setting in settings.get(effect, ())]
+        if others:
+            lines.append(f"  {sum(others):4.0%}  {_count(len(others), 'other effect')}, each below {_UNLIKELY:.0%}")
         if windows:
             for window in self.windows:
                 told = ", ".join(f"{name} {share:.0%}" for name, share in list(window.probabilities.items())[:3])

@@ -53,6 +53,8 @@ def write(workdir: Path, folder: Path, member: int | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(Checkpoints(folder / "checkpoints", keep=1)) as checkpoints:
         checkpoints.save(step, {"best": jax.tree.map(_halved, encoder.weights)}, record)
+    for path in folder.rglob("commit_success.txt"):  # in which Orbax writes where it was written
+        path.write_text("")
     if encoder.readouts:
         readout.save(folder / inference.READOUT, step, dict(encoder.readouts))
 

@@ -10,7 +10,7 @@ import soundfile
 
 from analysis.models import representations
 from jaxvae import effects, inference, readouts
-from jaxvae.answer import NO_EFFECT, answer
+from jaxvae.answer import NO_EFFECT, Identification, answer
 from launch import identify
 
 RATE, CLIP = 8_000, 8_192
@@ -173,3 +173,14 @@ def test_several_recordings_and_runs_without_heads_are_refused(encoder, song):
         dataclasses.replace(encoder, parameters=()).identify(song, RATE)
     old = dataclasses.replace(encoder, readouts={}).identify(song, RATE)
     assert NO_EFFECT not in old.whole.probabilities and "this run has no readout yet" in str(old)
+
+
+def test_a_text_sums_up_effects_that_are_unlikely():
+    """Of three effects, one likely, and one that is not: what is named and what is summed up make 100 %."""
+    kinds = [*KINDS, effects.get("pedalboard/Chorus"), effects.get("pedalboard/Phaser")]
+    density = [np.full((1, len(kind.parameters), 20), 0.05) for kind in kinds]
+    whole = answer(kinds, np.array([[0.9, 0.07, 0.02, 0.01]]), np.array([0.01]), density, 0.0, 1.0)
+    lines = Identification("run", "blind", whole, (whole,), ()).text().splitlines()
+    shares = {line[7:].strip(): line[:6].strip() for line in lines[1:] if line[5:6] == "%"}
+    assert list(shares) == ["pedalboard/Distortion", "pedalboard/Delay", NO_EFFECT, "2 other effects, each below 3%"]
+    assert list(shares.values()) == ["89%", "7%", "1%", "3%"]

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 import jaxvae
@@ -27,7 +28,7 @@ def test_every_figure_is_told_of_every_mode_and_package(run):
     figures = [row for row in rows if row[0].strip()]
     assert len(figures) == 3 * 9 and {len(row) for row in rows} == {2 + len(set(split.sources))}
     named = [float(row[1].split()[0]) for row in figures if row[0].strip() == "effect named rightly"]
-    by_hand = encoder.read(readouts.sounds(split, range(split.clips)).wet[:, None], 8_000).effect.argmax(axis=1)
+    by_hand = encoder.read(readouts.sounds(split, np.arange(split.clips)).wet[:, None], 8_000).effect.argmax(axis=1)
     assert named[0] == pytest.approx((by_hand == split.effect).mean(), abs=0.006)
 
 
