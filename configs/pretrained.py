@@ -6,6 +6,12 @@ apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-mu
     warzone2100-music fluidsynth fluid-soundfont-gm timgm6mb-soundfont espeak-ng
 python -m launch.compose runs/composed --minutes 150
 python -m launch.train configs/pretrained.py --workdir runs/pretrained
+python -m analysis.card runs/pretrained --out runs/pretrained/card.md
+python -m launch.release runs/pretrained jaxvae/pretrained/all_effects
+
+On two cores 22 minutes of rendering, 24 of transforms and 16 of training. Expected on the validation recordings, half
+of whose clips are degraded and one in 26 untouched (chance 4 %): 38 % of the effects blind, 44 % source-aware and 64 %
+dry-aware; on test recordings what the card says (jaxvae/pretrained/CARD.md).
 """
 
 import dataclasses
@@ -18,7 +24,7 @@ AUDIO = (
     *mda_six.config.data.audio,
     "/usr/share/sonic-pi/samples",
     "/usr/share/lmms/samples",
-    "/usr/share/hydrogen/data/drumkits/belofilms_GuitarStrums",
+    "/usr/share/hydrogen/data/drumkits/belofilms_GuitarStrums",  # of the folder above; used once, as all copies are
     "runs/composed",
 )
 TEST_AUDIO = (

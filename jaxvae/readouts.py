@@ -1,6 +1,7 @@
 """Readouts of a run: fitted after training on clips of validation recordings, and stored beside its logs."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,9 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
-from jaxvae import block, inference
-from jaxvae.data import audibility, dataset
-from jaxvae.data.audio import to_float
+from jaxvae import block, config, effects, inference
+from jaxvae.data import audibility, dataset, degradation
+from jaxvae.data.audio import set_peak, to_float
+from jaxvae.data.clips import WET_PEAK_DBFS
 from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
 from jaxvae.inference import SpectrogramEncoder
@@ -49,7 +51,7 @@ class Material(NamedTuple):
     normalized: Float[np.ndarray, "clip parameter"]
     audible: Bool[np.ndarray, " clip"]
     untouched: Sounds
-    """Clips that nothing was done to, for "no effect": as many as there are of an effect."""
+    """The contents of those clips, to which nothing was done but what happens to half of the clips as well."""
 
 
 def missing(workdir: Path) -> Iterator[int]:
@@ -92,18 +94,27 @@ def prepare(encoder: SpectrogramEncoder) -> Material:
         data = dataset.render(experiment, splits=("validation",), recorded=encoder.dataset)
     split = data.split("validation")
     rows = np.flatnonzero(split.effect < len(split.effects))[:MOST_CLIPS]
-    untouched = np.flatnonzero(split.effect == len(split.effects))
-    if len(untouched):
-        untouched = untouched[: -(-len(rows) // len(split.effects))]
-        unchanged = sounds(split, untouched)
-    else:  # an older set has none, so contents stand for them
-        contents = block.first_clip_of(np.arange(block.content_of(len(rows))))
-        chosen = np.linspace(0, len(contents) - 1, min(len(contents), -(-len(rows) // len(split.effects)))).astype(int)
-        unchanged = sounds(split, contents[chosen])
-        unchanged = unchanged._replace(wet=unchanged.dry)
+    contents = block.first_clip_of(np.arange(block.content_of(len(rows))))
+    unchanged = sounds(split, contents)
+    unchanged = unchanged._replace(wet=_after_nothing(unchanged.dry, experiment))
     clips = sounds(split, rows)
     audible = audibility.audible(clips.wet, clips.dry, experiment.audio.sample_rate)
     return Material(clips, split.effect[rows], split.normalized[rows], audible, unchanged)
+
+
+def _after_nothing(
+    dry: Float[np.ndarray, "clip sample"], experiment: config.Experiment
+) -> Float[np.ndarray, "clip sample"]:
+    """Clips that were degraded as those of the data set are, though there was no effect."""
+    rate, share = experiment.audio.sample_rate, experiment.data.degraded_share
+    dry = set_peak(dry, WET_PEAK_DBFS)  # of which the level of noise is counted
+
+    def changed(index: int) -> np.ndarray:
+        random = np.random.default_rng([experiment.data.seed, index])
+        return degradation.draw(random, dry[index], rate) if random.random() < share else dry[index]
+
+    with ThreadPoolExecutor(effects.cores()) as threads:
+        return np.stack(list(threads.map(changed, range(len(dry)))))
 
 
 def sounds(split: Split, rows: Int[np.ndarray, " clip"]) -> Sounds:

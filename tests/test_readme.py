@@ -115,7 +115,7 @@ def test_the_code_of_the_readme_runs_as_it_is_written(trained, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(compile(code, "README.md", "exec"), names)
-    assert names["mean"].shape == (1, 8) and names["wet"].shape == names["dry"].shape
+    assert names["mean"].shape == (1, 128) and names["wet"].shape == names["dry"].shape
 
 
 @pytest.mark.readme

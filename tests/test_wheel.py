@@ -113,6 +113,8 @@ def test_the_wheel_is_one_package_with_one_command(unpacked):
     assert metadata["Version"] == importlib.metadata.version("jaxvae")
     inside = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert {"jaxvae/py.typed", "jaxvae/bundled_audio/LICENSES.csv"} <= inside
+    shipped = {str(path) for path in Path("jaxvae/pretrained").rglob("*") if path.is_file()}
+    assert len(shipped) > 10 and shipped <= inside
     assert {f"jaxvae/analysis/pages/report.{kind}" for kind in ("html", "js")} <= inside
     for top in ("jaxvae", *MINE):  # nothing that the checkout imports is left out
         folder = Path("jaxvae") if top == "jaxvae" else Path("jaxvae") / top

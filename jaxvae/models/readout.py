@@ -27,6 +27,8 @@ from jaxvae.models import heads
 PENALTIES = 10.0 ** np.arange(1, -4, -1)
 """Of half the squared weights of features of unit variance, beside the mean likelihood of a clip."""
 FOLDS = 5
+UNTOUCHED = 0.2
+"""Share of recordings that nothing was done to, before anything of them is heard."""
 
 _ITERATIONS = 200
 _TEMPERATURES = (0.25, 16.0)
@@ -72,15 +74,21 @@ def fit(
     effects: int,
     temperature: float,
 ) -> Readout:
-    """The readout of so many effects, from clips of them and from dry clips, which have none."""
+    """The readout of so many effects, from clips of them and from dry clips, which have none.
+
+    However many dry clips there are, they count as `UNTOUCHED` of all.
+    """
     means = np.concatenate([clips.mean, dry_mean]).astype(np.float64)
     centre, scale = means.mean(axis=0), means.std(axis=0) + 1e-6
     features = (means - centre) / scale
     none = np.concatenate([~clips.audible, np.ones(len(dry_mean), bool)]).astype(int)
     recordings = np.concatenate([clips.recording, dry_recording])
+    each_dry = UNTOUCHED / (1 - UNTOUCHED) * len(clips.mean) / len(dry_mean)
+    weights = np.concatenate([np.ones(len(clips.mean)), np.full(len(dry_mean), each_dry)])
     with threadpool_limits(1, "blas"):  # threads that share such small products take ten times as long
-        kernel, bias = _regression(features[: len(clips.mean)], clips.effect, clips.recording, effects)
-        none_kernel, none_bias = _regression(features, none, recordings, 2)
+        same = weights[: len(clips.mean)]
+        kernel, bias = _regression(features[: len(clips.mean)], clips.effect, clips.recording, effects, same)
+        none_kernel, none_bias = _regression(features, none, recordings, 2, weights)
     # Of two classes only the difference counts.
     kernel = np.concatenate([kernel, none_kernel[:, 1:] - none_kernel[:, :1]], axis=1) / scale[:, None]
     bias = np.concatenate([bias, none_bias[1:] - none_bias[:1]]) - centre @ kernel
@@ -111,9 +119,10 @@ def _regression(
     label: Int[np.ndarray, " clip"],
     recording: Int[np.ndarray, " clip"],
     classes: int,
+    weight: Float[np.ndarray, " clip"],
 ) -> tuple[Float[np.ndarray, "feature class"], Float[np.ndarray, " class"]]:
-    """Weights of a multinomial logistic regression, whose penalty is the best of folds over recordings."""
-    truth = np.eye(classes)[label]
+    """Of a multinomial logistic regression of weighted clips, whose penalty is the best of folds over recordings."""
+    truth = np.eye(classes)[label] * weight[:, None]
     recordings = np.unique(recording)
     folds = [np.isin(recording, recordings[first::FOLDS]) for first in range(min(FOLDS, len(recordings)))]
     nll = np.zeros(len(PENALTIES))
@@ -131,14 +140,16 @@ def _regression(
 def _fit(
     features: np.ndarray, truth: np.ndarray, penalty: float, start: np.ndarray | None
 ) -> Float[np.ndarray, "feature_and_bias class"]:
-    clips, shape = len(features), (features.shape[1] + 1, truth.shape[1])
+    """`truth` holds the weight of each clip at its class."""
+    weight, shape = truth.sum(axis=1, keepdims=True), (features.shape[1] + 1, truth.shape[1])
+    total = weight.sum()
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(shape)
         logs = _log_probabilities(features, weights)
-        error = (np.exp(logs) - truth) / clips
+        error = (weight * np.exp(logs) - truth) / total
         gradient = np.concatenate([features.T @ error + penalty * weights[:-1], error.sum(axis=0)[None]])
-        return -np.sum(truth * logs) / clips + penalty / 2 * np.sum(weights[:-1] ** 2), gradient.ravel()
+        return -np.sum(truth * logs) / total + penalty / 2 * np.sum(weights[:-1] ** 2), gradient.ravel()
 
     begin = np.zeros(shape) if start is None else start
     found = minimize(loss, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})

@@ -52,13 +52,28 @@ def test_what_cannot_be_heard_is_no_effect(fitted):
     assert _reliability(none, ~held.audible) < 0.25  # dry clips are a quarter of what it was fitted on, none of these
 
 
+def test_no_effect_does_not_depend_on_how_many_dry_clips_there_are():
+    """Known densities: of dry clips and of clips of any effect, whose ratio and the prior share make the answer."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(0.0, 1.0, size=(2_000, 1)) + 2.0
+    clips = Clips(mean, np.arange(2_000) % EFFECTS, np.ones(2_000, bool), np.arange(2_000) % 20)
+    place = np.linspace(-1, 3, 9)
+    # Of unit Gaussians at 0 and 2 the log of the ratio of densities is 2 - 2x.
+    prior = readout.UNTOUCHED / (1 - readout.UNTOUCHED)
+    expected = 1 / (1 + np.exp(2 * place - 2) / prior)
+    for dry_clips in (400, 4_000):
+        dry = rng.normal(0.0, 1.0, size=(dry_clips, 1))
+        fitted = readout.fit(clips, dry, np.arange(dry_clips) % 20, EFFECTS, temperature=1.0)
+        np.testing.assert_allclose(fitted.no_effect(place[:, None]), expected, atol=0.06)
+
+
 def test_what_only_tells_recordings_apart_is_not_read():
     """Labels belong to recordings by chance, and features tell nothing but the recording."""
     rng = np.random.default_rng(0)
     recording = np.repeat(np.arange(20), 30)
     features = np.random.default_rng(1).normal(size=(20, LATENT))[recording] + 0.1 * rng.normal(size=(600, LATENT))
     label = rng.integers(EFFECTS, size=20)[recording]
-    weights, bias = readout._regression(features, label, recording, EFFECTS)
+    weights, bias = readout._regression(features, label, recording, EFFECTS, np.ones(len(label)))
     new = np.random.default_rng(2).normal(size=(500, LATENT))
     assert softmax(new @ weights + bias, axis=1).max(axis=1).mean() < 0.55  # unpenalised: over .9
 
