@@ -7,6 +7,8 @@ apt-get install mda-lv2 fillets-ng-data-cs colobot-common-sounds wesnoth-1.16-mu
 python -m launch.compose runs/composed --minutes 150
 python -m launch.train configs/pretrained.py --workdir runs/pretrained
 python -m analysis.card runs/pretrained --out runs/pretrained/card.md
+python -m analysis.scoreboard runs/pretrained --out runs/pretrained/scoreboard --sizes.fit-clips 60 \\
+    --sizes.fixed-clips 30 --sizes.settings 100 --sizes.path-clips 1 --sizes.pairs 600 --sizes.gallery 1100
 python -m launch.release runs/pretrained jaxvae/pretrained/all_effects
 
 On two cores 22 minutes of rendering, 24 of transforms and 16 of training. Expected on the validation recordings, half
@@ -16,10 +18,37 @@ dry-aware; on test recordings what the card says (jaxvae/pretrained/CARD.md).
 
 import dataclasses
 
-from configs import all_effects, mda_six
+from configs import mda_six
 from jaxvae.config import Beta
 from jaxvae.sweep import Sweep
 
+EFFECTS = (
+    "pedalboard/Delay",
+    "pedalboard/Distortion",
+    "pedalboard/Clipping",
+    "pedalboard/Bitcrush",
+    "pedalboard/Reverb",
+    "pedalboard/Compressor",
+    "pedalboard/Limiter",
+    "pedalboard/NoiseGate",
+    "pedalboard/Chorus",
+    "pedalboard/Phaser",
+    "pedalboard/LadderFilter",
+    "pedalboard/LowShelfFilter",
+    "pedalboard/HighShelfFilter",
+    "pedalboard/PeakFilter",
+    "pedalboard/HighpassFilter",
+    "pedalboard/LowpassFilter",
+    "mda/Delay",
+    "mda/Overdrive",
+    "mda/Ambience",
+    "mda/RingMod",
+    "mda/Combo",
+    "mda/Dynamics",
+    "mda/ThruZero",
+    "mda/Leslie",
+    "mda/MultiBand",
+)
 AUDIO = (
     *mda_six.config.data.audio,
     "/usr/share/sonic-pi/samples",
@@ -38,7 +67,7 @@ config = dataclasses.replace(
     name="pretrained",
     data=dataclasses.replace(
         mda_six.config.data,
-        effects=all_effects.EFFECTS,
+        effects=EFFECTS,
         audio=AUDIO,
         test_audio=TEST_AUDIO,
         train_clips=120_000,

@@ -153,7 +153,7 @@ def test_the_console_command_lists_all_others_and_runs_them_beside_a_users_own_p
     assert help_of_train.startswith("usage: jaxvae train ") and "python -m" not in help_of_train
     assert "did you mean report?" in run("reprot", code=1)
     missing = run("train", "dmo", "--workdir", "w", code=1)
-    assert missing.startswith("error: no config at dmo; the ones that ship are all_effects, demo,")
+    assert missing.startswith("error: no config at dmo; the ones that ship are demo, grant2023,")
     assert "(default: demo)" in run("render", "demo", "--help")
 
 
