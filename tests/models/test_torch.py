@@ -12,6 +12,7 @@ import pytest
 from jaxvae.config import Model
 from jaxvae.models.vae import VAE, still
 from jaxvae.training import losses
+from jaxvae.views import Views
 
 pytestmark = pytest.mark.benchmark
 
@@ -66,7 +67,7 @@ def variables_of(model) -> dict:
 
 @pytest.fixture
 def twins():
-    """The PyTorch network, ours with its weights, a batch of spectrograms and draws of the latent noise."""
+    """The PyTorch network, ours with its weights, views of a batch and draws of the latent noise."""
     import torch
 
     from analysis.benchmark import torch_grant2023
@@ -77,9 +78,10 @@ def twins():
     spectrogram = rng.standard_normal((BATCH, BINS, FRAMES)).cumsum(axis=2).astype(np.float32) / 5
     noise = rng.standard_normal((BATCH, LATENT)).astype(np.float32)
     draws = still(BATCH, model.config)._replace(noise=jnp.asarray(noise))
-    ours = jax.eval_shape(model.init, jax.random.key(0), *(jnp.asarray(spectrogram),) * 2, draws)
+    views = Views(jnp.asarray(spectrogram), jnp.zeros((BATCH, 0)))
+    ours = jax.eval_shape(model.init, jax.random.key(0), views, views, draws)
     assert jax.tree.map(np.shape, variables_of(twin)) == jax.tree.map(np.shape, ours)
-    return twin, model, jnp.asarray(spectrogram), draws
+    return twin, model, views, draws
 
 
 def as_tensor(array: jax.Array):
@@ -98,13 +100,13 @@ def close(ours, theirs) -> None:
 def test_forward_pass_equals_torchs(twins, train):
     import torch
 
-    twin, model, spectrogram, draws = twins
+    twin, model, views, draws = twins
     variables = variables_of(twin)
     twin.train(train)
     with torch.no_grad():
-        mean, logvar, reconstruction = twin(as_tensor(spectrogram)[:, None], as_tensor(draws.noise))
+        mean, logvar, reconstruction = twin(as_tensor(views.spectrogram)[:, None], as_tensor(draws.noise))
     output, _ = jax.jit(
-        lambda variables: model.apply(variables, spectrogram, spectrogram, draws, train=train, mutable=["batch_stats"])
+        lambda variables: model.apply(variables, views, views, draws, train=train, mutable=["batch_stats"])
     )(variables)
     close(output.posterior.mean, mean)
     close(output.posterior.logvar, logvar)
@@ -116,17 +118,19 @@ def test_training_step_equals_torchs(twins):
 
     from analysis.benchmark import torch_grant2023
 
-    twin, model, spectrogram, draws = twins
+    twin, model, views, draws = twins
     before = variables_of(twin)
     optimizer = torch.optim.Adam(twin.parameters(), lr=5e-4)
-    loss = torch_grant2023.train_step(twin, optimizer, as_tensor(spectrogram)[:, None], as_tensor(draws.noise), BETA)
+    loss = torch_grant2023.train_step(
+        twin, optimizer, as_tensor(views.spectrogram)[:, None], as_tensor(draws.noise), BETA
+    )
     after = variables_of(twin)
 
     def loss_fn(params):
         variables = {"params": params, "batch_stats": before["batch_stats"]}
-        output, updated = model.apply(variables, spectrogram, spectrogram, draws, train=True, mutable=["batch_stats"])
+        output, updated = model.apply(variables, views, views, draws, train=True, mutable=["batch_stats"])
         kl = jnp.sum(losses.kl_per_dimension(output.posterior), axis=1)
-        error = losses.mean_squared(spectrogram, output.reconstruction)
+        error = losses.mean_squared(views.spectrogram, output.reconstruction)
         return jnp.mean(error + BETA * kl), updated["batch_stats"]
 
     @jax.jit
