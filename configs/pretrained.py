@@ -77,7 +77,7 @@ config = dataclasses.replace(
     objective=dataclasses.replace(
         mda_six.config.objective,
         beta=Beta(schedule="linear", cycle_length=3_000, cycle_unit="step"),
-        # Decoding a clip costs as much as encoding forty, and nothing but the picture is better for it.
+        # Decoding a clip costs as much as encoding thirty, and nothing but the picture is better for it.
         reconstructed_blocks=8,
         reading_noise=0.3,
     ),
