@@ -14,7 +14,7 @@ import dataclasses
 from pathlib import Path
 
 from jaxvae import command_line
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Options:
             raise ValueError(f"effects is {self.effects}; leave it out, a network reads all that it was trained on")
 
 
-def main(experiment: Experiment, options: Options) -> list[Path]:
+def main(experiment: RenderedExperiment, options: Options) -> list[Path]:
     """Search, or ask a network, and write the figures."""
     from analysis.metrics import ceiling
     from analysis.models import members

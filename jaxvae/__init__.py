@@ -17,12 +17,12 @@ from jaxvae import numba_cache
 numba_cache.ensure()  # before anything imports numba
 
 __version__ = "0.1.0"
-__all__ = ["SpectrogramEncoder", "__version__", "effects", "load", "read_audio"]
+__all__ = ["Matcher", "SpectrogramEncoder", "__version__", "effects", "load", "load_matcher", "read_audio"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use, so that rendering effects does not wait for JAX.
-    if name in ("SpectrogramEncoder", "load"):
+    if name in ("Matcher", "SpectrogramEncoder", "load", "load_matcher"):
         return getattr(importlib.import_module("jaxvae.inference"), name)
     if name == "read_audio":
         return importlib.import_module("jaxvae.data.waveform").read

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from jaxvae import atomic_file, config_file, fields, sweep
-from jaxvae.config import Experiment
+from jaxvae.config import Experiment, MatchExperiment
 from jaxvae.data.storage import Folder
 from jaxvae.sweep import Sweep
 
@@ -49,6 +49,7 @@ Written = Iterable[Path | Folder] | None
 """Files and folders that a command wrote."""
 
 _Options = TypeVar("_Options")
+_Experiment = TypeVar("_Experiment")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,7 @@ def run(
 
 
 def run_experiment(
-    main: Callable[[Experiment, _Options], Written],
+    main: Callable[[Any, _Options], Written],
     kind: type[_Options],
     description: str | None,
     interrupted: str = "interrupted",
@@ -95,7 +96,7 @@ def run_experiment(
 
 def parse(
     kind: type[_Options], description: str | None, arguments: Sequence[str] | None = None
-) -> tuple[Experiment, _Options]:
+) -> tuple[Experiment | MatchExperiment, _Options]:
     """The experiment of a config, changed by overrides such as --model.latent-dim 64, and the command's own options.
 
     `kind` is the dataclass of the options. `--help` shows the values of the config, or the defaults without one.
@@ -119,7 +120,7 @@ def parse(
                     ],
                 ),
                 ("options", Annotated[kind, tyro.conf.arg(name="")]),
-                ("experiment", Annotated[Experiment, tyro.conf.arg(name="")], loaded),
+                ("experiment", Annotated[type(loaded), tyro.conf.arg(name="")], loaded),
             ],
         )
         parsed = tyro.cli(line, args=arguments, prog=_program(), description=description)
@@ -174,7 +175,7 @@ def _require_values(arguments: Sequence[str], *parsed: Any) -> None:
             )
 
 
-def _require_effect(arguments: Sequence[str], experiment: Experiment) -> None:
+def _require_effect(arguments: Sequence[str], experiment: Experiment | MatchExperiment) -> None:
     """Refuse to change a field that every member of the sweep sets anyway."""
     swept = {path for changes in experiment.sweep.members for path, _ in changes}
     if both := sorted(swept & set(_given(arguments))):
@@ -184,7 +185,7 @@ def _require_effect(arguments: Sequence[str], experiment: Experiment) -> None:
         )
 
 
-def _with_sweep(experiment: Experiment, options: SweepOptions) -> Experiment:
+def _with_sweep(experiment: _Experiment, options: SweepOptions) -> _Experiment:
     present = experiment.sweep.members
     if present and options.sweep and not options.replace_sweep:
         swept = ", ".join(dict.fromkeys(path for changes in present for path, _ in changes))

@@ -369,9 +369,52 @@ MODES = ("blind", "source_aware", "dry_aware")
 """What an encoder can be given beside a wet clip: nothing, another dry passage of the recording, or the dry clip."""
 
 
+def _modes(objective: "Objective | MatchObjective") -> tuple[str, ...]:
+    """Those of MODES that are trained with these shares of blocks."""
+    dry, source = objective.dry_share, objective.source_share
+    trained = (dry < 1 and source < 1, dry < 1 and source > 0, dry > 0)
+    return tuple(mode for mode, is_trained in zip(MODES, trained, strict=True) if is_trained)
+
+
+class RenderedExperiment:
+    """An experiment on rendered clips, whatever is trained on them: what makes the data set, and how it is seen."""
+
+    name: str
+    """That of its config file."""
+    audio: Audio
+    data: Data
+    spectrogram: Spectrogram
+    train: Train
+    execution: Execution
+    sweep: Sweep
+    """What the members of a population differ in."""
+
+    @property
+    def sees_fine_structure(self) -> bool:
+        """Whether its network does (`jaxvae.fine_structure`)."""
+        raise NotImplementedError
+
+    @property
+    def frames(self) -> int:
+        """Frames in the spectrogram of one clip (centred frames, as librosa)."""
+        return 1 + self.audio.clip_samples // self.spectrogram.hop_length
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins, or mel bands, in a spectrogram."""
+        return self.spectrogram.n_mels if self.spectrogram.scale == "mel" else self.spectrogram.n_fft // 2 + 1
+
+    def _require_frame(self) -> None:
+        _require(
+            self.audio.clip_samples >= self.spectrogram.n_fft,
+            f"a clip of {self.audio.clip_samples} samples is shorter than n_fft ({self.spectrogram.n_fft}); "
+            "lengthen audio.clip_samples or shorten spectrogram.n_fft",
+        )
+
+
 @dataclasses.dataclass(frozen=True)
-class Experiment:
-    """One experiment, complete."""
+class Experiment(RenderedExperiment):
+    """One experiment, complete: a spectrogram VAE."""
 
     name: str
     """Name of the experiment: that of its config file, in tables and titles."""
@@ -388,11 +431,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.sweep.members:
             sweep.members(self)  # each is checked where it is made
-        _require(
-            self.audio.clip_samples >= self.spectrogram.n_fft,
-            f"a clip of {self.audio.clip_samples} samples is shorter than n_fft ({self.spectrogram.n_fft}); "
-            "lengthen audio.clip_samples or shorten spectrogram.n_fft",
-        )
+        self._require_frame()
         _require(
             self.model.content_dim > 0 or self.objective.swap == 0,
             f"objective.swap is {self.objective.swap}, but model.content_dim is 0, so there is no content latent that "
@@ -405,23 +444,16 @@ class Experiment:
         )
 
     @property
-    def frames(self) -> int:
-        """Frames in the spectrogram of one clip (centred frames, as librosa)."""
-        return 1 + self.audio.clip_samples // self.spectrogram.hop_length
-
-    @property
-    def bins(self) -> int:
-        """Frequency bins, or mel bands, in a spectrogram."""
-        return self.spectrogram.n_mels if self.spectrogram.scale == "mel" else self.spectrogram.n_fft // 2 + 1
+    def sees_fine_structure(self) -> bool:
+        """Whether its network does."""
+        return self.model.sees_fine_structure
 
     @property
     def modes(self) -> tuple[str, ...]:
         """Those of MODES that are trained."""
         if not self.model.content_dim:
             return MODES[:1]
-        dry, source = self.objective.dry_share, self.objective.source_share
-        trained = (dry < 1 and source < 1, dry < 1 and source > 0, dry > 0)
-        return tuple(mode for mode, is_trained in zip(MODES, trained, strict=True) if is_trained)
+        return _modes(self.objective)
 
     @number_property
     def steps_per_epoch(self) -> int:
@@ -433,6 +465,85 @@ class Experiment:
         """Steps of one cycle of beta."""
         beta = self.objective.beta
         return beta.cycle_length * (self.steps_per_epoch if beta.cycle_unit == "epoch" else 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """Network of a matcher (`jaxvae.models.controller`)."""
+
+    width: int = 384
+    """Units of each of the two hidden layers that hear the clips."""
+    flow_width: int = 256
+    """Units of each hidden layer of the flow of settings."""
+    flow_layers: int = 3
+    """Hidden layers of the flow of settings."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "flow_width", "flow_layers"):
+            _require(getattr(self, name) >= 1, f"controller.{name} is {getattr(self, name)}; use at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchObjective:
+    """What a matcher minimises."""
+
+    dry_share: float = number(0.2)
+    """Share of blocks of which it may see the clips before the effect."""
+    source_share: float = number(0.5)
+    """Of the other blocks, the share of which it may see another dry passage of the recording. The rest train it
+    blind, which is how a reference of another recording is heard."""
+    dropout: float = number(0.3)
+    """Share of the hidden units that hear the clips, which a step leaves out."""
+    effect_weight: float = number(1.0)
+    """Weight of the effect's negative log-likelihood."""
+    settings_weight: float = number(1.0)
+    """Weight of the squared error of the settings' flow, summed over the parameters of an effect."""
+    times: int = 8
+    """Moments of the flow that a step learns of each clip: the more, the less noise is in a step, which hears the clip
+    once for all of them."""
+
+    def __post_init__(self) -> None:
+        for name in ("effect_weight", "settings_weight"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; use 0 or more")
+        for name in ("dry_share", "source_share"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; use 0 to 1")
+        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}; use 0 or more, below 1")
+        _require(self.times >= 1, f"objective.times is {self.times}; use at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchExperiment(RenderedExperiment):
+    """One experiment, complete: a matcher, which tells effect and settings that give a recording a reference's sound.
+
+    It has the fields of `Experiment` that make its data set and its views, so both may share these.
+    """
+
+    name: str
+    """Name of the experiment: that of its config file, in tables and titles."""
+    audio: Audio = Audio()
+    data: Data = Data()
+    spectrogram: Spectrogram = Spectrogram()
+    controller: Controller = Controller()
+    objective: MatchObjective = MatchObjective()
+    train: Train = Train()
+    execution: Execution = Execution()
+    sweep: Annotated[Sweep, tyro.conf.Suppress] = Sweep()  # too long for a command line
+    """What the members of a population differ in; none means one member (see `jaxvae.sweep`)."""
+
+    def __post_init__(self) -> None:
+        if self.sweep.members:
+            sweep.members(self)  # each is checked where it is made
+        self._require_frame()
+
+    @property
+    def sees_fine_structure(self) -> bool:
+        """Whether its network does: always."""
+        return True
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Those of MODES that are trained."""
+        return _modes(self.objective)
 
 
 _RENAMED = {"model": {"backbone": {"seed": "grant2023"}}, "objective": {"beta": {"schedule": {"seed": "grant2023"}}}}

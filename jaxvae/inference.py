@@ -16,16 +16,18 @@ from jaxvae.answer import Answer, Identification, answer
 from jaxvae.data import waveform
 from jaxvae.data.audio import AudioError
 from jaxvae.data.waveform import Track
+from jaxvae.matching.matcher import Matcher
 from jaxvae.models import heads, readout
+from jaxvae.models.controller import Controller
 from jaxvae.models.heads import Logits
 from jaxvae.models.readout import Readout
 from jaxvae.models.vae import VAE, Posterior, narrow
-from jaxvae.training import run_folder, task, train_state, vae_steps
+from jaxvae.training import controller_steps, run_folder, task, train_state, vae_steps
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
 from jaxvae.training.hyperparams import Hyperparams, hyperparams
 from jaxvae.training.train_state import TrainState, Weights
 from jaxvae.views import ALIGNED, NONE, RELATIONS, SOURCE, Normalisation, Views
-from jaxvae.windows import BATCH, Windows
+from jaxvae.windows import Windows
 
 SHIPPED = Path(__file__).parent / "pretrained"
 """Folder of the models that come with the package, and of their card."""
@@ -131,14 +133,16 @@ class SpectrogramEncoder:
     def posterior_of_views(self, wet: Views, dry: Views | None = None, relation: str = "aligned") -> Posterior:
         """Posterior (clip, latent) of the effect, from views as `views` gives them."""
         known = RELATIONS[self._mode(dry, relation)]
-        return _in_batches(functools.partial(self._posterior, relation=known), *(wet if dry is None else (*wet, *dry)))
+        return windows.in_batches(
+            functools.partial(self._posterior, relation=known), *(wet if dry is None else (*wet, *dry))
+        )
 
     def content(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip content"]:
         """Posterior means of what was played, averaged over the windows of longer audio."""
         wet, _ = windows.recordings(audio, sample_rate, None, self.experiment.audio)
 
         def encode(clips: np.ndarray) -> np.ndarray:
-            return _in_batches(self._content, clips)
+            return windows.in_batches(self._content, clips)
 
         return windows.encode(encode, wet, None, self.experiment.audio).means()
 
@@ -248,7 +252,7 @@ class SpectrogramEncoder:
             ValueError: the run was trained without heads.
         """
         self._require_heads()
-        answers, kinds = _in_batches(self._answers, mean), len(self.effects)
+        answers, kinds = windows.in_batches(self._answers, mean), len(self.effects)
         counts = self.parameters[:kinds]
         settings = tuple(answers["settings"][:, index, :count] for index, count in enumerate(counts))
         effect = answers["effect"][:, :kinds]
@@ -268,11 +272,11 @@ class SpectrogramEncoder:
 
     def views(self, audio: Any, sample_rate: Any) -> Views:
         """The same with the fine structure of that window, as the network sees both (`jaxvae.views`)."""
-        return _in_batches(self._compute, windows.firsts(audio, sample_rate, self.experiment.audio))
+        return windows.in_batches(self._compute, windows.firsts(audio, sample_rate, self.experiment.audio))
 
     def reconstruct(self, audio: Any, sample_rate: Any) -> Float[np.ndarray, "clip bin frame"]:
         """The decoder's spectrogram at the posterior mean of the first window of each recording."""
-        return _in_batches(self._reconstruct, windows.firsts(audio, sample_rate, self.experiment.audio))
+        return windows.in_batches(self._reconstruct, windows.firsts(audio, sample_rate, self.experiment.audio))
 
     def _mode(self, dry: Any, relation: str) -> str:
         """That of what is given, which the run was trained for, or ValueError."""
@@ -295,7 +299,7 @@ class SpectrogramEncoder:
         return _views(batch, self.normalisation, audio=experiment.audio, settings=experiment.spectrogram)
 
     def _encode(self, *clips: np.ndarray) -> Posterior:
-        return _in_batches(self._posterior_of_audio, *clips)
+        return windows.in_batches(self._posterior_of_audio, *clips)
 
     def _encode_beside(
         self,
@@ -307,9 +311,9 @@ class SpectrogramEncoder:
         audio = self.experiment.audio
         owner = np.repeat(np.arange(len(passages)), [len(own) for own in passages])
         tracks = [track for own in passages for track in own]
-        found = windows.encode(functools.partial(_in_batches, self._fine), tracks, None, audio)
+        found = windows.encode(functools.partial(windows.in_batches, self._fine), tracks, None, audio)
         known = found._replace(recording=owner[found.recording]).means()
-        function = functools.partial(_in_batches, self._posterior_beside)
+        function = functools.partial(windows.in_batches, self._posterior_beside)
         return windows.encode(function, wet, None, audio, progress, known=known)
 
     def _fine(self, clips: np.ndarray) -> jax.Array:
@@ -373,16 +377,6 @@ def _reconstruct(weights: Weights, numbers: Hyperparams, clips: Views, *, model:
     return vae_steps.reconstruct(weights, numbers, clips, model=model)
 
 
-def _in_batches(function: Callable, *arrays: Float[np.ndarray, "clip ..."]) -> Any:
-    """`function` of all rows, called on one shape only, with outputs joined along the clip axis."""
-    outputs, count = [], len(arrays[0])
-    for first in range(0, count, BATCH):
-        batches = [array[first : first + BATCH] for array in arrays]
-        padded = [np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)]) for batch in batches]
-        outputs.append(jax.device_get(function(*padded)))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *outputs)
-
-
 class Stored(NamedTuple):
     """A member of a run as a checkpoint holds it."""
 
@@ -397,7 +391,8 @@ class Stored(NamedTuple):
 
 def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Any:
     """What was trained, with the best weights of the run, or those of a given step; of a sweep, of the best member, or
-    of a given one. What it is, the checkpoint says: of a VAE, a `SpectrogramEncoder`.
+    of a given one. What it is, the checkpoint says: of a VAE, a `SpectrogramEncoder`, of
+    a matcher, a `Matcher`.
 
     "pretrained" is a model that comes with the package, of every effect of mda and pedalboard (`SHIPPED` has its card).
 
@@ -438,6 +433,21 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
         return LOADERS[name](Stored(workdir, record, chosen.experiment, restore, readouts))
     finally:
         checkpoints.close()
+
+
+def load_matcher(workdir: str | Path, step: int | None = None, member: int | None = None) -> Matcher:
+    """The same of a run that trained a matcher.
+
+    Raises:
+        CheckpointError: as `load`, or the run trained something else.
+    """
+    found = load(workdir, step, member)
+    if not isinstance(found, Matcher):
+        raise CheckpointError(
+            f"{workdir} trained no matcher but a {type(found).__name__}; train one with python -m launch.train "
+            "configs/match_demo.py"
+        )
+    return found
 
 
 def located(workdir: str | Path) -> Path:
@@ -493,7 +503,23 @@ def readout_path(member: run_folder.Member) -> Path:
     return member.logs / READOUT
 
 
-LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder}
+def _load_matcher(stored: Stored) -> Matcher:
+    record, experiment = stored.record, stored.experiment
+    parameters, kinds = tuple(record["parameters"]), tuple(map(effects.get, experiment.data.effects))
+    if tuple(len(kind.parameters) for kind in kinds) != parameters[: len(kinds)]:
+        raise CheckpointError(f"{stored.workdir} was trained on effects that have other parameters here; train it anew")
+    create = functools.partial(
+        controller_steps.create,
+        model=Controller(experiment.controller, parameters),
+        bins=experiment.bins,
+        frames=experiment.frames,
+        numbers=views.numbers(experiment),
+    )
+    weights = stored.restore(jax.eval_shape(create, hyperparams(experiment)).weights)
+    return Matcher(experiment, views.from_record(record), weights, kinds, parameters)
+
+
+LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder, "match": _load_matcher}
 """What is made of the checkpoints of each task."""
 
 

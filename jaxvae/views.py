@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int16
+from jaxtyping import Array, ArrayLike, Float, Int, Int16, Key
 
-from jaxvae import config, fine_structure, spectrogram
+from jaxvae import block, config, fine_structure, spectrogram
 from jaxvae.fine_structure import Standard
 from jaxvae.spectrogram import Statistics
 
@@ -41,6 +41,19 @@ class Normalisation(NamedTuple):
     """None for a network that does not see fine structure."""
 
 
+def draw_relation(
+    key: Key[Array, ""], batch: int, dry_share: ArrayLike, source_share: ArrayLike
+) -> Int[Array, "batch"]:
+    """What a network is given beside each clip of whole blocks, alike for the clips of a block.
+
+    ALIGNED for a share of them, SOURCE for a share of the others.
+    """
+    drawn = jax.random.uniform(key, (block.block_of(batch),))
+    known_share = dry_share + (1 - dry_share) * source_share
+    relation = jnp.where(drawn < dry_share, ALIGNED, jnp.where(drawn < known_share, SOURCE, NONE))
+    return jnp.repeat(relation, block.CLIPS)
+
+
 def fine(audio: _Audio, sample_rate: int, normalisation: Normalisation) -> Float[Array, "batch number"]:
     """The fine structure of clips as a network sees it."""
     if normalisation.fine is None:
@@ -58,7 +71,7 @@ def compute(
     )
 
 
-def measure(clips: Int16[np.ndarray, "clip sample"], experiment: config.Experiment) -> Normalisation:
+def measure(clips: Int16[np.ndarray, "clip sample"], experiment: config.RenderedExperiment) -> Normalisation:
     """That of these clips, for the network of an experiment."""
     audio = experiment.audio
 
@@ -66,16 +79,16 @@ def measure(clips: Int16[np.ndarray, "clip sample"], experiment: config.Experime
         return iter(np.array_split(clips, -(-len(clips) // _CHUNK_CLIPS)))
 
     statistics = spectrogram.statistics(chunks(), audio, experiment.spectrogram)
-    if not experiment.model.sees_fine_structure:
+    if not experiment.sees_fine_structure:
         return Normalisation(statistics, None)
     transform = jax.jit(lambda chunk: fine_structure.compute(chunk, audio.sample_rate))
     numbers = np.concatenate([np.asarray(transform(chunk)) for chunk in chunks()])
     return Normalisation(statistics, fine_structure.standard(numbers))
 
 
-def numbers(experiment: config.Experiment) -> int:
+def numbers(experiment: config.RenderedExperiment) -> int:
     """How many numbers of fine structure the network of an experiment sees."""
-    if not experiment.model.sees_fine_structure:
+    if not experiment.sees_fine_structure:
         return 0
     return fine_structure.size(experiment.audio.clip_samples, experiment.audio.sample_rate)
 

@@ -47,6 +47,16 @@ class Windows(NamedTuple):
         return jax.tree.map(mean, self.encoded)
 
 
+def in_batches(function: Callable[..., Any], *arrays: Float[np.ndarray, "window ..."], size: int = BATCH) -> Any:
+    """`function` of all rows, called on one shape only, with outputs joined along the axis of rows."""
+    outputs, count = [], len(arrays[0])
+    for first in range(0, count, size):
+        batches = [array[first : first + size] for array in arrays]
+        padded = [np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)]) for batch in batches]
+        outputs.append(jax.device_get(function(*padded)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *outputs)
+
+
 def passages(dry: Any, sample_rate: Any, recordings: int) -> list[list[Track]]:
     """Other dry passages of each of so many recordings: one each, of any length; of a single recording, any number.
 

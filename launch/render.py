@@ -10,7 +10,7 @@ A killed render continues with the same command. Training renders by itself what
 import dataclasses
 
 from jaxvae import command_line
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.data.storage import Folder
 
 
@@ -36,7 +36,7 @@ class Options:
         return int(numbers[0]), int(numbers[1])
 
 
-def main(experiment: Experiment, options: Options) -> list[Folder]:
+def main(experiment: RenderedExperiment, options: Options) -> list[Folder]:
     """Render, and say what the data set holds."""
     from jaxvae.data import dataset
     from launch.contents import describe

@@ -1,4 +1,4 @@
-"""Train a spectrogram VAE or a sweep of them, or continue where an earlier run of the same command stopped.
+"""Train a spectrogram VAE, a matcher or a sweep of them, or continue where an earlier run of the same command stopped.
 
     python -m launch.train configs/vae_base.py --workdir runs/base
     python -m launch.train configs/vae_base.py --workdir runs/small --model.latent-dim 32
@@ -16,7 +16,10 @@ import sys
 from pathlib import Path
 
 from jaxvae import command_line, config, sweep
+from jaxvae.config import MatchExperiment
 from launch.hosts import Hosts, together
+
+Experiment = config.Experiment | MatchExperiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +33,16 @@ class Options(command_line.SweepOptions):
     hosts: Hosts = Hosts()
 
 
-def train(experiment: config.Experiment, workdir: Path) -> int:
-    """Train a VAE, or every member of a sweep. Returns the number of the signal that stopped it, or 0."""
+def train(experiment: Experiment, workdir: Path) -> int:
+    """Train a VAE, a matcher, or every member of a sweep. Returns the number of the signal that stopped it, or 0."""
     from jaxvae.training import loop  # here, so that --help does not wait for JAX
+    from jaxvae.training.match_task import MatchTask
     from jaxvae.training.vae_task import VAETask
 
-    return loop.train(experiment, workdir, VAETask)
+    return loop.train(experiment, workdir, MatchTask if isinstance(experiment, MatchExperiment) else VAETask)
 
 
-def _chosen(experiment: config.Experiment, member: int | None) -> config.Experiment:
+def _chosen(experiment: Experiment, member: int | None) -> Experiment:
     members = sweep.members(experiment)
     if member is None:
         return experiment
@@ -54,7 +58,7 @@ def main() -> None:
     )
 
 
-def _main(experiment: config.Experiment, options: Options) -> None:
+def _main(experiment: Experiment, options: Options) -> None:
     options.hosts.join()
     with together():
         stopped = train(_chosen(experiment, options.member), options.workdir)

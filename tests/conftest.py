@@ -159,3 +159,23 @@ def swept(tiny, train_once):
         sweep=grid({"model.latent_dim": (4, 8), "train.seed": (0, 1)}),
     )
     return train_once(experiment, "swept")
+
+
+@pytest.fixture(scope="session")
+def tiny_match(tiny):
+    """The experiment of a matcher with the data set of `tiny`."""
+    return config.MatchExperiment(
+        name="tiny_match",
+        audio=tiny.audio,
+        data=tiny.data,
+        spectrogram=tiny.spectrogram,
+        controller=config.Controller(width=16, flow_width=16, flow_layers=2),
+        train=tiny.train,
+        execution=tiny.execution,
+    )
+
+
+@pytest.fixture(scope="session")
+def matched(tiny_match, train_once):
+    """Folder of a finished run of `tiny_match`."""
+    return train_once(tiny_match, "matched")

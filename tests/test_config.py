@@ -137,7 +137,7 @@ def test_config_files_that_hold_no_experiment_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no config at"):
         config_file.load(tmp_path / "missing.py")
     (tmp_path / "empty.py").write_text("config = 3\n")
-    with pytest.raises(ValueError, match="no Experiment named config"):
+    with pytest.raises(ValueError, match="no Experiment or MatchExperiment named config"):
         config_file.load(tmp_path / "empty.py")
 
 

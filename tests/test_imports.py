@@ -21,10 +21,12 @@ ORDER = """
     jaxvae.data: fingerprint decoding recordings clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
     jaxvae.models.backbones: grant2023 convolution patch filterbank
-    jaxvae.models: effect_encoder convolution_encoder heads readout vae
+    jaxvae.models: effect_encoder convolution_encoder heads readout vae controller
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
-    jaxvae.training: run_folder vae_steps pictures vae_task run loop
-    jaxvae: answer windows inference readouts release command_line __init__
+    jaxvae.training: run_folder rendered vae_steps pictures vae_task controller_steps match_task run loop
+    jaxvae: answer windows
+    jaxvae.matching: distances choice match matcher
+    jaxvae: inference readouts release command_line __init__
     launch: hosts contents console
     analysis: __init__
     analysis.metrics: confidence calibration answers paths probes layout reconstruction retrieval

@@ -44,7 +44,7 @@ def train_for(
     batches.close()
     training.close()
     weights = jax.tree.map(lambda leaf: leaf[0], training.state.weights)
-    encoder = inference.SpectrogramEncoder(experiment, training.task.normalisation, weights)
+    encoder = inference.SpectrogramEncoder(experiment, training.task.rendered.normalisation, weights)
     return encoder, (training.step - warm) / taken
 
 

@@ -147,6 +147,23 @@ def read(path: str | Path, sample_rate: int) -> Float32[np.ndarray, "sample"]:
     return np.concatenate(blocks)
 
 
+def read_channels(path: str | Path) -> tuple[Float32[np.ndarray, "channel sample"], int]:
+    """All channels of an audio file, and its rate in Hz.
+
+    AudioError when the file is no audio, is damaged or empty, or holds NaN or infinity.
+    """
+    path = Path(path)
+    blocks = []
+    with _opened(path) as file:
+        while len(block := file.read(max(1, _BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)):
+            if not np.isfinite(block).all():
+                raise AudioError(f"{path} holds NaN or infinite samples")
+            blocks.append(block)
+        if not blocks:
+            raise AudioError(f"{path} holds no samples")
+        return np.ascontiguousarray(np.concatenate(blocks).T), file.samplerate
+
+
 def _riff_frames(path: Path) -> int:
     """Samples of a channel that the header of a WAV file claims, of which libsndfile tells those that are there; 0
     where it claims nothing, or is of another kind."""

@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int16, Int32, Int64
 
 from jaxvae import block, effects
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.data import audio, augmentation, degradation
 from jaxvae.data.augmentation import Augmentation
 from jaxvae.data.recordings import CROP_SILENT_DBFS, SPLITS, Recording
@@ -107,7 +107,7 @@ def concatenate(recipes: Sequence[Recipe]) -> Recipe:
 
 
 def dry(
-    prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: Experiment
+    prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: RenderedExperiment
 ) -> Float32[np.ndarray, "sample"]:
     """The dry clip whose crop begins at `start` of the prepared audio."""
     return audio.set_peak(_faded_crop(prepared, start, played, experiment), experiment.data.peak_dbfs)
@@ -118,7 +118,7 @@ def passage(
     recording: Recording,
     start: int,
     played: Augmentation,
-    experiment: Experiment,
+    experiment: RenderedExperiment,
 ) -> Float32[np.ndarray, "sample"]:
     """Another dry passage of the recording of the clip whose crop begins at `start`, played as that one is.
 
@@ -138,7 +138,7 @@ def passage(
 
 
 def _faded_crop(
-    prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: Experiment
+    prepared: Int16[np.ndarray, "recorded"], start: int, played: Augmentation, experiment: RenderedExperiment
 ) -> Float32[np.ndarray, "sample"]:
     samples, rate = experiment.audio.clip_samples, experiment.audio.sample_rate
     recorded = np.asarray(prepared[start : start + played.samples(samples)])
@@ -179,7 +179,7 @@ def _fault(peak_dbfs: float) -> str | None:
 
 
 def render(
-    experiment: Experiment,
+    experiment: RenderedExperiment,
     kinds: Sequence[Effect],
     recordings: Sequence[Recording],
     prepared: Int16[np.ndarray, "recorded"],
@@ -251,7 +251,7 @@ def render(
 
 
 def _degrade(
-    wet: Int16[np.ndarray, "clip sample"], split: str, clips: range, experiment: Experiment, workers: int | None
+    wet: Int16[np.ndarray, "clip sample"], split: str, clips: range, experiment: RenderedExperiment, workers: int | None
 ) -> None:
     """Let something happen to a share of these clips, in place."""
     seed, share = experiment.data.seed, experiment.data.degraded_share
@@ -273,7 +273,7 @@ def _draw_block(
     kinds: Sequence[Effect],
     members: Members,
     prepared: Int16[np.ndarray, "recorded"],
-    experiment: Experiment,
+    experiment: RenderedExperiment,
     vary: bool,
 ) -> None:
     """Draw contents and settings of the block of that number in the recipe."""
@@ -295,7 +295,7 @@ def _draw_crop(
     members: Members,
     taken: int | None,
     prepared: Int16[np.ndarray, "recorded"],
-    experiment: Experiment,
+    experiment: RenderedExperiment,
     vary: bool,
 ) -> tuple[int, int, Augmentation, int]:
     """A crop: recording, if possible not `taken`, first sample, how it is played; and the silent ones drawn before."""

@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int, Int16, Int32, Int64
 from tqdm import tqdm
 
 from jaxvae import block, effects
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.data import audio, clips, manifest, recordings, shards
 from jaxvae.data.clips import Recipe
 from jaxvae.data.cluster import spread
@@ -44,7 +44,7 @@ class Split:
     """Of each recording of the data set, the folder that it is from (`jaxvae.data.recordings.sources`)."""
     _shard: Callable[[int], np.ndarray]
     _prepared: np.ndarray
-    _experiment: Experiment
+    _experiment: RenderedExperiment
 
     @property
     def clips(self) -> int:
@@ -125,7 +125,7 @@ class Dataset:
     remarks: tuple[Remark, ...]
     differences: tuple[str, ...]
     """Lines that say what of it this program would make otherwise."""
-    experiment: Experiment
+    experiment: RenderedExperiment
 
     def counts(self) -> str:
         """A line that says what became of the files of its recordings."""
@@ -184,7 +184,7 @@ class Dataset:
 
 
 def render(
-    experiment: Experiment,
+    experiment: RenderedExperiment,
     workers: int | None = None,
     progress: bool = True,
     part: tuple[int, int] = (1, 1),
@@ -250,7 +250,7 @@ def complete(
                 _render_shard(dataset, shard, workers, bar.update)
 
 
-def _render_missing(experiment: Experiment, folder: Folder, workers: int, shard: Shard) -> int:
+def _render_missing(experiment: RenderedExperiment, folder: Folder, workers: int, shard: Shard) -> int:
     """On a worker: render a shard, and count its clips."""
     dataset = _load_once(experiment, folder)
     dataset.require_same()
@@ -263,12 +263,12 @@ def _render_shard(dataset: Dataset, shard: Shard, workers: int | None, progress:
     )
 
 
-def identify(experiment: Experiment, progress: bool = True) -> str:
+def identify(experiment: RenderedExperiment, progress: bool = True) -> str:
     """The identity of the data set that this program would make here. Raises as `render`."""
     return manifest.identify(_describe(experiment, progress)[1])
 
 
-def _describe(experiment: Experiment, progress: bool) -> tuple[Found, dict[str, Any]]:
+def _describe(experiment: RenderedExperiment, progress: bool) -> tuple[Found, dict[str, Any]]:
     """What lies in the folders of recordings, and everything that clips depend on."""
     data = experiment.data
     kinds = tuple(effects.get(name) for name in data.effects)
@@ -276,7 +276,7 @@ def _describe(experiment: Experiment, progress: bool) -> tuple[Found, dict[str, 
     return found, manifest.describe(experiment, kinds, [(file.name, file.digest) for file in found.files])
 
 
-def _prepare(experiment: Experiment, progress: bool, recorded: str | None = None) -> Dataset:
+def _prepare(experiment: RenderedExperiment, progress: bool, recorded: str | None = None) -> Dataset:
     """The data set with its recordings, but perhaps without its shards."""
     data = experiment.data
     found, described = _describe(experiment, progress)
@@ -324,7 +324,7 @@ def _of_any_renderer(directory: Folder, described: dict[str, Any]) -> Folder | N
     return None
 
 
-def load(experiment: Experiment, folder: Folder) -> Dataset:
+def load(experiment: RenderedExperiment, folder: Folder) -> Dataset:
     """The data set in a folder, for which neither the files of its recordings nor plug-ins are needed.
 
     What this program would make otherwise, such as another version of what renders an effect, is warned of.
@@ -353,7 +353,7 @@ def load(experiment: Experiment, folder: Folder) -> Dataset:
     )
 
 
-def find(experiment: Experiment, identity: str, folders: Sequence[Folder]) -> Dataset | None:
+def find(experiment: RenderedExperiment, identity: str, folders: Sequence[Folder]) -> Dataset | None:
     """The data set of that identity in the first of the folders that holds it; None where none does.
 
     Raises:

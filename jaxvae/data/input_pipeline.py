@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, Float16, Float32, Int, Int16, Int32
 from tqdm import tqdm
 
 from jaxvae import block, devices, effects, views
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.data import order
 from jaxvae.data.dataset import Split
 from jaxvae.data.storage import Folder
@@ -66,11 +66,16 @@ class Examples(NamedTuple):
     normalized: Float32[Array, "batch parameter"]
     """In the order of the effect's parameters, then NaN."""
 
+    def related(self, relation: Int[Array, "batch"]) -> Views:
+        """The dry views that a network is given: the clips' own, with the fine structure of passages for SOURCE."""
+        fine = jnp.where((relation == views.SOURCE)[:, None], self.passage, self.dry.fine)
+        return self.dry._replace(fine=fine)
+
 
 class InputPipeline:
     """The clips of one split as views, whichever way they travel."""
 
-    def __init__(self, split: Split, experiment: Experiment, normalisation: Normalisation, mesh: Mesh) -> None:
+    def __init__(self, split: Split, experiment: RenderedExperiment, normalisation: Normalisation, mesh: Mesh) -> None:
         self._split, self._experiment, self._normalisation, self._mesh = split, experiment, normalisation, mesh
         self._clips, self._contents = split.clips, block.content_of(split.clips)
         self._shapes = Views(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxvae import effects
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.data import recordings
 from jaxvae.data.recordings import Prepared, Recording, Remark, Skipped
 from jaxvae.data.storage import Folder
@@ -48,7 +48,7 @@ class Manifest(NamedTuple):
         )
 
 
-def describe(experiment: Experiment, kinds: Sequence[Effect], files: Sequence[Sequence[str]]) -> dict[str, Any]:
+def describe(experiment: RenderedExperiment, kinds: Sequence[Effect], files: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Everything that clips depend on. `files` are names and digests."""
     data = dataclasses.asdict(experiment.data)
     described = {
@@ -109,7 +109,7 @@ def without_renderers(described: dict[str, Any]) -> dict[str, Any]:
     return described | {"effects": [{**entry, "renderer": None} for entry in described["effects"]]}
 
 
-def differences(found: dict[str, Any], experiment: Experiment) -> tuple[list[str], list[str]]:
+def differences(found: dict[str, Any], experiment: RenderedExperiment) -> tuple[list[str], list[str]]:
     """Lines that say how a set differs from what an experiment asks for, and from what this program makes of that."""
     data = dataclasses.asdict(experiment.data)
     asked = {

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int16
 
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.data import clips, recordings
 from jaxvae.data.clips import Recipe
 from jaxvae.data.recordings import SPLITS, Recording
@@ -54,7 +54,7 @@ class Shard(NamedTuple):
         return 2 * len(self.clips) * clip_samples
 
 
-def every(experiment: Experiment) -> list[Shard]:
+def every(experiment: RenderedExperiment) -> list[Shard]:
     """The shards of all splits."""
     shards = []
     for split in SPLITS:
@@ -72,7 +72,7 @@ def place(clip: int) -> tuple[int, int]:
 def render(
     shard: Shard,
     folder: Folder,
-    experiment: Experiment,
+    experiment: RenderedExperiment,
     kinds: Sequence[Effect],
     members: Sequence[Recording],
     workers: int | None,

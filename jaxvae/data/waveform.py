@@ -144,6 +144,15 @@ def _scaled(array: np.ndarray, name: str) -> Float32[np.ndarray, "..."]:
     return ((array.astype(np.float64) - middle) / half).astype(np.float32)
 
 
+def numbers_of(audio: Any, name: str) -> Float32[np.ndarray, "..."]:
+    """Audio of any form as floats; integers in [-1, 1].
+
+    Raises:
+        ValueError: it is no array of numbers, empty, not finite or far beyond full scale.
+    """
+    return _scaled(_array(audio, name), name)
+
+
 def _of_array(clip: Float32[np.ndarray, " sample"], rate: float) -> Track:
     def blocks() -> Iterator[np.ndarray]:
         return (clip[first : first + _BLOCK] for first in range(0, len(clip), _BLOCK))

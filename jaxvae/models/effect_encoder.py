@@ -42,14 +42,19 @@ class EffectEncoder(nn.Module):
         kept: Float[Array, "batch layer hidden"] | None = None,
     ) -> tuple[Float[Array, "batch latent"], Float[Array, "batch latent"]]:
         """Hidden units are multiplied by `kept`, if given: 0 for those that are left out."""
-        known = (relation[:, None] == jnp.array([SOURCE, ALIGNED])[None]).astype(jnp.float32)
-        difference = (wet.fine - dry.fine) * known.sum(axis=1, keepdims=True)
-        by_frame = frame_difference(wet.spectrogram, dry.spectrogram) * known[:, 1:]
-        x = jnp.concatenate([wet.fine, difference, by_frame, known], axis=1)
+        x = heard(wet, dry, relation)
         for layer in range(LAYERS):
             x = nn.gelu(nn.Dense(hidden(self.config))(x))
             x = x if kept is None else x * kept[:, layer]
         return posterior(x, self.config.latent_dim)
+
+
+def heard(wet: Views, dry: Views, relation: Int[Array, "batch"]) -> Float[Array, "batch number"]:
+    """What there is to hear of wet clips beside the dry ones as they are related, pooled over time; 0 for the rest."""
+    known = (relation[:, None] == jnp.array([SOURCE, ALIGNED])[None]).astype(jnp.float32)
+    difference = (wet.fine - dry.fine) * known.sum(axis=1, keepdims=True)
+    by_frame = frame_difference(wet.spectrogram, dry.spectrogram) * known[:, 1:]
+    return jnp.concatenate([wet.fine, difference, by_frame, known], axis=1)
 
 
 def posterior(

@@ -30,7 +30,7 @@ from jaxvae.models.convolution_encoder import ConvolutionEncoder
 from jaxvae.models.effect_encoder import EffectEncoder
 from jaxvae.models.heads import Heads, Logits
 from jaxvae.models.layers import latent_major
-from jaxvae.views import ALIGNED, NONE, SOURCE, Views
+from jaxvae.views import NONE, Views, draw_relation
 
 
 class Posterior(NamedTuple):
@@ -197,16 +197,13 @@ def sample_randomness(
     some = min(reconstructed_blocks or blocks, blocks)
     run = jax.random.randint(first, (some, 1), 0, block.CLIPS) + jnp.arange(reconstructed_clips)[None]
     reconstructed = jnp.sort(run % block.CLIPS, axis=1)
-    drawn = jax.random.uniform(known, (blocks,))
-    known_share = dry_share + (1 - dry_share) * source_share
-    relation = jnp.where(drawn < dry_share, ALIGNED, jnp.where(drawn < known_share, SOURCE, NONE))
     units = effect_encoder.hidden(config)
     swapped = [jax.random.bernoulli(key, swap, reconstructed.shape) for key in (swap_effect, swap_content)]
     return Randomness(
         noise=jax.random.normal(noise, (config.latent_dim, batch)).T,
         content_noise=jax.random.normal(content_noise, (some * reconstructed_clips, config.content_dim)),
         # The clips of a block alike, so that a pair of the contrastive term is of one mode.
-        relation=jnp.repeat(relation, block.CLIPS),
+        relation=draw_relation(known, batch, dry_share, source_share),
         reconstructed=reconstructed,
         effect_from=jnp.where(swapped[0], block.same_setting(reconstructed), reconstructed),
         content_from=jnp.where(swapped[1], block.same_content(reconstructed), reconstructed),

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from jaxvae import spectrogram
-from jaxvae.config import Experiment
+from jaxvae.config import RenderedExperiment
 from jaxvae.spectrogram import Statistics
 
 _SHOWN_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
@@ -21,7 +21,7 @@ class SideBySide:
     The axes are drawn once and the contents anew, which takes a tenth of the time.
     """
 
-    def __init__(self, experiment: Experiment, statistics: Statistics) -> None:
+    def __init__(self, experiment: RenderedExperiment, statistics: Statistics) -> None:
         """The axes of an experiment's spectrograms."""
         settings, audio = experiment.spectrogram, experiment.audio
         self._mean, self._std = np.asarray(statistics.mean)[:, None], np.asarray(statistics.std)[:, None]

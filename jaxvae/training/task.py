@@ -139,7 +139,10 @@ class Task(abc.ABC):
         """The criterion of a member in words with its unit."""
 
 
-_BUILT_IN = {"vae": "jaxvae.training.vae_task:VAETask"}
+_BUILT_IN = {
+    "vae": "jaxvae.training.vae_task:VAETask",
+    "match": "jaxvae.training.match_task:MatchTask",
+}
 _REGISTERED: dict[str, type[Task]] = {}
 
 

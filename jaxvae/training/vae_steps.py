@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxvae import block, config
 from jaxvae.data.input_pipeline import Examples
@@ -14,7 +14,7 @@ from jaxvae.training import losses, schedules, train_state
 from jaxvae.training.hyperparams import Hyperparams
 from jaxvae.training.losses import Pass
 from jaxvae.training.train_state import Metrics, TrainState, Weights
-from jaxvae.views import NONE, RELATIONS, SOURCE, Views
+from jaxvae.views import NONE, RELATIONS, Views
 
 
 def create(hyperparams: Hyperparams, model: VAE, bins: int, frames: int, numbers: int = 0) -> TrainState:
@@ -52,7 +52,7 @@ def train_step(
         objective.reconstructed_blocks,
     )
     target = choose(examples.wet.spectrogram, randomness.reconstructed)
-    dry = related(examples, randomness.relation)
+    dry = examples.related(randomness.relation)
     beta = schedules.beta(state.step, objective.beta, hyperparams)
 
     def loss(params: Any) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
@@ -95,7 +95,7 @@ def eval_step(
             else:
                 clips = jnp.full(len(examples.effect), relation)
                 logits = model.apply(
-                    weights.variables, wet, related(examples, clips), clips, hyperparams.latent_dim, method="answers"
+                    weights.variables, wet, examples.related(clips), clips, hyperparams.latent_dim, method="answers"
                 )
             for name, head in HEADS.items():
                 metrics[f"{mode}/{name}_nll"] = head.nll(logits[name], examples)
@@ -108,12 +108,6 @@ def modes(network: config.Model) -> tuple[str, ...]:
     if not network.content_dim:
         return ("blind",)
     return tuple(mode for mode in RELATIONS if mode != "source_aware" or network.fine_structure)
-
-
-def related(examples: Examples, relation: Int[Array, "batch"]) -> Views:
-    """The dry views that the encoder is given: the clips' own, with the fine structure of other passages for SOURCE."""
-    fine = jnp.where((relation == SOURCE)[:, None], examples.passage, examples.dry.fine)
-    return examples.dry._replace(fine=fine)
 
 
 def reconstruct(

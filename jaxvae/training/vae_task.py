@@ -9,24 +9,20 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
-from jaxvae import block, config, devices, spectrogram, views
+from jaxvae import block, config, spectrogram, views
 from jaxvae.config import Experiment
-from jaxvae.data import dataset
 from jaxvae.data.audio import to_float
-from jaxvae.data.dataset import Dataset, Split
+from jaxvae.data.dataset import Dataset
 from jaxvae.data.input_pipeline import Examples, InputPipeline
 from jaxvae.models.heads import HEADS
 from jaxvae.models.vae import VAE, Randomness, sample_randomness, still
-from jaxvae.training import losses, schedules, vae_steps
-from jaxvae.training.checkpoints import CheckpointError
+from jaxvae.training import losses, rendered, schedules, vae_steps
 from jaxvae.training.hyperparams import Hyperparams
+from jaxvae.training.rendered import Rendered
 from jaxvae.training.task import Evaluation, Log, Record, Task
 from jaxvae.training.train_state import Metrics, TrainState, Weights
-from jaxvae.views import Normalisation
 
-STATISTICS_CLIPS = 2_048
 SHOWN_CLIPS = 6
 _MODES = {
     "blind": "Blind: the encoder hears the wet clip alone.",
@@ -94,9 +90,7 @@ class VAETask(Task):
 
     experiment: Experiment
     model: VAE
-    data: Dataset
-    normalisation: Normalisation
-    validation_split: Split
+    rendered: Rendered
     train: InputPipeline
     validation: Validation
 
@@ -112,29 +106,14 @@ class VAETask(Task):
             schedules.warn_of_rest(member)
         model = dataclasses.replace(members[0].model, latent_dim=max(member.model.latent_dim for member in members))
         experiment = dataclasses.replace(members[0], model=model)
-        data = _render(experiment, record and record["dataset"])
-        if record is not None and record["dataset"] != data.identity:
-            raise CheckpointError(
-                f"the run was trained on data set {record['dataset']}, but the recordings or effects now make "
-                f"{data.identity}; use another --workdir, or restore the recordings"
-            )
-        if jax.process_index() == 0:
-            tqdm.write(data.counts())
-        train, validation = data.split("train"), data.split("validation")
-        if record is None:
-            measured = np.arange(min(train.clips, STATISTICS_CLIPS))
-            normalisation = views.measure(train.audio(measured), experiment)
-        else:
-            normalisation = views.from_record(record)
+        of_clips = rendered.prepare(experiment, mesh, record)
         reads = any(member.objective.heads for member in members)
         return cls(
             experiment=experiment,
-            model=VAE(model, _parameters(data) if reads else ()),
-            data=data,
-            normalisation=normalisation,
-            validation_split=validation,
-            train=InputPipeline(train, experiment, normalisation, mesh),
-            validation=Validation(InputPipeline(validation, experiment, normalisation, mesh)),
+            model=VAE(model, of_clips.parameters() if reads else ()),
+            rendered=of_clips,
+            train=of_clips.train,
+            validation=Validation(of_clips.validation),
         )
 
     @staticmethod
@@ -161,12 +140,7 @@ class VAETask(Task):
 
     def record(self) -> Record:
         """How to make the network anew, and what it was trained on."""
-        return {
-            **views.as_record(self.normalisation),
-            "dataset": self.data.identity,
-            "dataset_folder": str(self.data.folder.absolute()),
-            "parameters": self.model.parameters,
-        }
+        return {**self.rendered.record(), "parameters": self.model.parameters}
 
     def batches(self, first_step: int) -> Iterator[Any]:
         """Clips of each step from `first_step` on, in whole blocks."""
@@ -175,11 +149,10 @@ class VAETask(Task):
 
     def validation_batches(self) -> Iterator[tuple[Any, int]]:
         """Every clip of the validation set once, of every effect, with noise that does not depend on the member."""
-        clips, size = self.validation_split.clips, self.experiment.train.batch_size
-        for number, first in enumerate(range(0, clips, size)):
-            chosen = np.arange(first, first + size) % clips  # the last batch is filled up
+        size = self.experiment.train.batch_size
+        for number, (clips, counted) in enumerate(self.rendered.all_of_validation(size)):
             randomness = sample_randomness(jax.random.key(number), size, self.model.config, dry_share=0.0, swap=0.0)
-            yield (self.validation.feed.batch(chosen), randomness), min(size, clips - first)
+            yield (self.validation.feed.batch(clips), randomness), counted
 
     def create(self, hyperparams: Hyperparams) -> TrainState:
         """The state of a member before its first step."""
@@ -208,8 +181,8 @@ class VAETask(Task):
             "latent/active_share": float((mean[:, :latent_dim].var(axis=0) > 0.01).mean()),
         }
         scalars |= {f"val/{name}": float(output.mean()) for name, output in outputs.items()}
-        for index, effect in enumerate(self.data.effects):
-            own = self.validation_split.effect == index
+        for index, effect in enumerate(self.rendered.data.effects):
+            own = self.rendered.validation_split.effect == index
             scalars[f"effect/{effect.name}/mean_squared"] = float(error[own].mean())
         histograms = {
             "latent/kl_per_dimension": kl[:, :latent_dim].mean(axis=0),
@@ -220,7 +193,7 @@ class VAETask(Task):
     @functools.cached_property
     def _shown_clips(self) -> np.ndarray:
         """Clips of the first blocks of the validation set."""
-        return np.arange(min(block.CLIPS * SHOWN_CLIPS, self.validation_split.clips))
+        return np.arange(min(block.CLIPS * SHOWN_CLIPS, self.rendered.validation_split.clips))
 
     def shown_batch(self) -> Any:
         """The first blocks of the validation set, without noise."""
@@ -237,19 +210,19 @@ class VAETask(Task):
     def _picture(self) -> Any:
         from jaxvae.training.pictures import SideBySide  # here, so that a run is read without matplotlib
 
-        return SideBySide(self.experiment, self.normalisation.spectrogram)
+        return SideBySide(self.experiment, self.rendered.normalisation.spectrogram)
 
     def show(self, log: Log, step: int, shown: tuple[np.ndarray, np.ndarray]) -> None:
         """Log reconstructions beside their inputs, and the first clip as sound: dry, wet and decoded."""
         inputs, outputs = shown
-        split, chosen = self.validation_split, block.firsts(self._shown_clips)
+        split, chosen = self.rendered.validation_split, block.firsts(self._shown_clips)
         audio, scale = self.experiment.audio, self.experiment.spectrogram
         for index, clip in enumerate(chosen):
-            name, words = _words(self.data, int(split.effect[clip]), split.normalized[clip])
+            name, words = _words(self.rendered.data, int(split.effect[clip]), split.normalized[clip])
             picture = self._picture.draw(inputs[index], outputs[index], words)
             log.image(step, f"reconstruction/{index}_{name}", picture)
         wet, dry = to_float(split.audio(chosen[:1])[0]), split.dry(chosen[:1])[0]
-        decoded = spectrogram.invert(outputs[:1], audio, scale, self.normalisation.spectrogram)[0]
+        decoded = spectrogram.invert(outputs[:1], audio, scale, self.rendered.normalisation.spectrogram)[0]
         for name, sound in (("1_dry", dry), ("2_wet", wet), ("3_decoded", decoded)):
             log.audio(step, f"audio/{name}", sound, audio.sample_rate)
 
@@ -273,26 +246,11 @@ class VAETask(Task):
         return f"{'reading' if experiment.objective.heads else '-ELBO'} {value:.4g} nats per clip"
 
 
-def _render(experiment: Experiment, recorded: str | None) -> Dataset:
-    """The data set, of which every host renders its share first. Hosts that share no disk then render the rest."""
-    host, hosts = jax.process_index(), jax.process_count()
-    if hosts > 1:
-        dataset.render(experiment, part=(host + 1, hosts), progress=host == 0, recorded=recorded)
-        devices.wait_for_all_hosts("rendered")
-    return dataset.render(experiment, progress=host == 0, recorded=recorded)
-
-
 def _by_its_function(figure: str) -> str:
     """What a term of the loss or the likelihood of a head is, in the words of the function that gives it."""
     head = figure.removesuffix("_nll")
     function = HEADS[head].nll if head in HEADS else losses.TERMS.get(figure)
     return (inspect.getdoc(function) or "").partition("\n")[0] if function else ""
-
-
-def _parameters(data: Dataset) -> tuple[int, ...]:
-    """Number of parameters of each kind of clips: untouched ones, which come last, have none."""
-    untouched = data.experiment.data.kinds("train") - len(data.effects)
-    return (*(len(kind.parameters) for kind in data.effects), *(0,) * untouched)
 
 
 def _words(data: Dataset, kind: int, normalized: np.ndarray) -> tuple[str, str]:

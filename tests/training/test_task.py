@@ -180,6 +180,6 @@ def test_member_of_a_checkpoint_that_was_stored_whole_is_loaded_too(tmp_path):
 
 
 def test_task_that_is_not_known_is_named_with_those_that_are():
-    with pytest.raises(CheckpointError, match=r"of a task named 'matcher'; known are vae, regressor"):
+    with pytest.raises(CheckpointError, match=r"of a task named 'matcher'; known are vae, match, regressor"):
         task.kind_of({"task": "matcher"})
     assert task.kind_of({}) is VAETask  # of records from before tasks had names

@@ -108,7 +108,7 @@ def test_heads_are_trained_with_a_share_of_the_noise(state, step, examples, read
     posterior_of, read = (
         quick_jit(functools.partial(MODEL.apply, method=method)) for method in ("effect_posterior", "read")
     )
-    mean, logvar = posterior_of(variables, examples.wet, vae_steps.related(examples, known), known)
+    mean, logvar = posterior_of(variables, examples.wet, examples.related(known), known)
     logits = read(variables, mean + reading_noise * jnp.exp(logvar / 2) * randomness.noise)
     nll = effect_nll(logits["effect"], examples).mean()
     assert float(metrics["effect_nll"]) == pytest.approx(float(nll), rel=1e-4)
@@ -130,7 +130,7 @@ def test_every_clip_is_of_one_relation_at_the_ends_of_the_shares(
     taken, metrics = step(state, shares, examples)
     known = jnp.full(8, relation)
     posterior = quick_jit(functools.partial(MODEL.apply, method="effect_posterior"))(
-        {"params": state.params}, examples.wet, vae_steps.related(examples, known), known
+        {"params": state.params}, examples.wet, examples.related(known), known
     )
     kl = losses.kl_per_dimension(posterior).sum(axis=1).mean()
     assert float(metrics["kl"]) == pytest.approx(float(kl), rel=1e-4)
@@ -155,7 +155,7 @@ def test_no_clip_or_every_clip_is_decoded_from_others_at_the_ends_of_the_swap(st
     randomness = sample_randomness(key, 8, MODEL.config, *shares, 0.5, reconstructed_clips=clips)
     own = randomness.reconstructed
     randomness = randomness._replace(effect_from=own ^ (2 * int(swap)), content_from=own ^ int(swap))
-    dry = vae_steps.related(examples, randomness.relation)
+    dry = examples.related(randomness.relation)
     output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, dry, randomness)
     assert output.reconstruction.shape == (2 * clips, BINS, FRAMES)
     target = examples.wet.spectrogram[(4 * np.arange(2)[:, None] + np.asarray(own)).reshape(-1)]
@@ -168,7 +168,7 @@ def test_evaluation_reads_in_every_mode(state, evaluate, examples):
     figures = evaluate(state.weights, numbers(), examples, randomness)
     for mode, known in RELATIONS.items():
         relation = jnp.full(8, known)
-        randomness, dry = still(8, MODEL.config)._replace(relation=relation), vae_steps.related(examples, relation)
+        randomness, dry = still(8, MODEL.config)._replace(relation=relation), examples.related(relation)
         output = quick_jit(MODEL.apply)({"params": state.params}, examples.wet, dry, randomness)
         close = functools.partial(np.testing.assert_allclose, rtol=1e-4)
         close(figures[f"{mode}/effect_nll"], effect_nll(output.logits["effect"], examples))

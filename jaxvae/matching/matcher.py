@@ -1,0 +1,482 @@
+"""A matcher: effect and settings that give a dry recording the sound of a reference, and the render.
+
+    posterior   what the controller hears of the reference: probabilities of effects, samples of their settings
+    renders     of an excerpt of the dry recording at these samples, on all cores
+    choice      by minimum expected distance among them, the middle of each effect's settings and the dry excerpt itself
+    refinement  if asked for: CMA-ES (Hansen & Ostermeier 2001) on the same expectation
+
+Conventions
+    A dry recording enters an effect at the level of training, its peak at `Data.peak_dbfs`. What comes out is brought
+    to the power of the dry recording, and below full scale.
+    Everything is decided at the sample rate of training. The answer is rendered at the recording's own, channel by
+    channel, unless that sounds otherwise: some plug-ins count times in samples.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import cma
+import jax
+import jax.numpy as jnp
+import numpy as np
+import soxr
+from jaxtyping import Float
+
+from jaxvae import config, effects, views, windows
+from jaxvae.data import clips, waveform
+from jaxvae.data.audio import gain, peak_dbfs
+from jaxvae.data.waveform import Track
+from jaxvae.effects import Effect
+from jaxvae.matching import choice, distances
+from jaxvae.matching.match import NO_EFFECT, Answer, Match, Setting
+from jaxvae.models import controller
+from jaxvae.models.controller import Controller
+from jaxvae.training.train_state import Weights
+from jaxvae.views import ALIGNED, NONE, SOURCE, Normalisation, Views
+
+EXCERPT_SECONDS = 5.0
+"""Of the dry recording that candidates are rendered of: its loudest."""
+SAMPLES = 256
+"""Of the settings of each effect: what intervals and middles are read from."""
+INTERVAL = 0.8
+"""Probability that a setting is in its interval."""
+ANSWERS = 3
+_HIGHEST_DBFS = -1.0  # of the answer
+_SAME_SOUND = 0.25  # distance of two renders of one setting that pass for the same
+_FEW_WINDOWS = 4
+_ROWS = 16  # renders described at once are filled up to a multiple of it, so that few programs are compiled
+
+
+class Posterior(NamedTuple):
+    """What may have been done to a reference."""
+
+    effect: Float[np.ndarray, " kind"]
+    """Probabilities of the effects in their order, and last that there was none."""
+    settings: tuple[Float[np.ndarray, "sample parameter"], ...]
+    """Of each effect, if it was that one: samples on [0, 1]."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Matcher:
+    """A trained controller with the effects that it knows."""
+
+    experiment: config.MatchExperiment
+    normalisation: Normalisation
+    weights: Weights
+    kinds: tuple[Effect, ...]
+    parameters: tuple[int, ...]
+    """Number of parameters of each kind of clips that the controller was trained on."""
+
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """Names of the effects that it knows."""
+        return tuple(kind.name for kind in self.kinds)
+
+    def posterior(
+        self,
+        reference: Sequence[Track],
+        passages: Sequence[Track] | None = None,
+        before: Track | None = None,
+        allowed: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> Posterior:
+        """Probabilities of what was done to one recording.
+
+        `passages` are dry ones of the same recording, `before` is the very recording before the effect. Of `allowed`
+        effects only these and none are likely; of a single one, it is this.
+
+        Raises:
+            ValueError: a recording is silent, or an effect is not known.
+        """
+        hidden = self._hear(list(reference), passages, before)
+        found = self._kinds_allowed(allowed)
+        logits = np.asarray(_effect(self.weights, hidden, model=self._model))[0]
+        logits = np.where(found[: len(logits)], logits, -np.inf)
+        shares = np.exp(logits - logits.max())
+        shares = np.append(shares, np.zeros(len(self.kinds) + 1 - len(shares)))  # trained without untouched clips
+        count = len(self.kinds)
+        noise = jax.random.normal(jax.random.key(seed), (count, SAMPLES, max(1, *self.parameters)))
+        many = jnp.repeat(hidden, count, axis=0)
+        settings = np.asarray(_settings(self.weights, many, jnp.arange(count), noise, model=self._model))
+        own = [settings[index, :, : len(kind.parameters)] for index, kind in enumerate(self.kinds)]
+        return Posterior(shares / shares.sum(), tuple(own))
+
+    def match(
+        self,
+        dry: Any,
+        reference: Any,
+        sample_rate: Any,
+        *,
+        reference_rate: Any = None,
+        reference_dry: Any = None,
+        same_recording: bool = False,
+        allowed: Sequence[str] | None = None,
+        candidates: int = 16,
+        refine: int = 0,
+        seed: int = 0,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Match:
+        """Effect and settings that give a dry recording the sound of a reference, and the recording through them.
+
+        Args:
+            dry: (sample,) or (channel, sample), of any length.
+            reference: (sample,) or (channel, sample), in the wanted sound, of whatever recording.
+            sample_rate: in Hz, of the dry recording, and of the reference unless `reference_rate` is given.
+            reference_dry: the reference before the effect, if it is at hand, of its rate.
+            same_recording: whether the reference is another passage of the very recording.
+            allowed: names of effects to choose from; a single one is taken as given.
+            candidates: renders of an excerpt to choose from.
+            refine: renders more, in search of still better settings.
+            progress: called with the renders done and to be done.
+
+        Raises:
+            ValueError: audio is in no form that can be used, silent or not finite; an effect is not known; a number is
+                out of range.
+            EffectError: an effect failed.
+        """
+        if candidates < 1 or refine < 0:
+            raise ValueError(f"candidates is {candidates}, refine {refine}; use at least 1 and 0")
+        begun = time.perf_counter()
+        rate = waveform.require_rate(sample_rate)
+        recording = _channels(dry, "dry")
+        model_rate = self.experiment.audio.sample_rate
+        mono = _mono(recording, rate, "dry")
+        heard = _mono(_channels(reference, "reference"), _or(reference_rate, rate), "reference")
+        before = None
+        if reference_dry is not None:
+            before = _mono(_channels(reference_dry, "reference_dry"), _or(reference_rate, rate), "reference_dry")
+        posterior = self.posterior([heard], [mono] if same_recording else None, before, allowed, seed)
+        level_db = self.experiment.data.peak_dbfs - float(peak_dbfs(recording.mean(axis=0)))
+        excerpt = self._excerpt(mono, level_db)
+        search = _Search(self, excerpt, posterior, seed)
+        total = candidates + refine
+        found = search.candidates(candidates, progress and (lambda done: progress(done, total)))
+        if refine and found[0].effect != NO_EFFECT:
+            found = search.refined(found, refine, progress and (lambda done: progress(candidates + done, total)))
+        notes: list[str] = []
+        audio = self._render(recording, rate, found[0], level_db, excerpt, notes)
+        names = (*self.effects, NO_EFFECT)
+        order = np.argsort(-posterior.effect, kind="stable")
+        return Match(
+            matcher=self.experiment.name,
+            answers=tuple(found),
+            probabilities={names[index]: float(posterior.effect[index]) for index in order},
+            input_gain_db=level_db,
+            audio=audio.reshape(np.shape(dry)),
+            sample_rate=rate,
+            excerpt=excerpt,
+            excerpt_rate=model_rate,
+            renders=search.renders,
+            seconds=time.perf_counter() - begun,
+            notes=tuple(notes),
+        )
+
+    def _kinds_allowed(self, allowed: Sequence[str] | None) -> np.ndarray:
+        """Of every effect and of none, whether it may be the answer."""
+        if allowed is None:
+            return np.ones(len(self.kinds) + 1, bool)
+        if not allowed:
+            raise ValueError("no effect is allowed; name at least one, or allow all by None")
+        unknown = [name for name in allowed if name not in self.effects]
+        if unknown:
+            raise ValueError(f"{self.experiment.name} knows no {unknown[0]}; it knows {', '.join(self.effects)}")
+        return np.array([name in allowed for name in self.effects] + [len(allowed) > 1])
+
+    def _hear(
+        self, reference: list[Track], passages: Sequence[Track] | None, before: Track | None
+    ) -> Float[np.ndarray, "1 feature"]:
+        """What is heard of the windows of one recording, averaged."""
+        audio = self.experiment.audio
+        few = max(track.seconds for track in reference) * audio.sample_rate < (_FEW_WINDOWS + 1) * audio.clip_samples
+        batches = functools.partial(windows.in_batches, size=_FEW_WINDOWS if few else windows.BATCH)
+        if before is not None:
+            wet, dry, _ = windows.together(reference[0], before)
+            function = functools.partial(batches, functools.partial(self._heard, relation=ALIGNED))
+            return windows.encode(function, [wet], [dry], audio).means()
+        if passages is None:
+            function = functools.partial(batches, functools.partial(self._heard, relation=NONE))
+            return windows.encode(function, reference, None, audio).means()
+        of_dry = windows.encode(functools.partial(windows.in_batches, self._fine), list(passages), None, audio)
+        known = of_dry._replace(recording=np.zeros_like(of_dry.recording)).means()
+        function = functools.partial(batches, self._heard_beside)
+        return windows.encode(function, reference, None, audio, known=known).means()
+
+    def _views(self, audio: np.ndarray) -> Views:
+        experiment = self.experiment
+        return _views(audio, self.normalisation, audio=experiment.audio, settings=experiment.spectrogram)
+
+    def _fine(self, audio: np.ndarray) -> jax.Array:
+        return self._views(audio).fine
+
+    def _heard(self, wet: np.ndarray, dry: np.ndarray | None = None, *, relation: int) -> jax.Array:
+        of_wet = self._views(wet)
+        of_dry = of_wet if dry is None else self._views(dry)
+        return _hear(self.weights, of_wet, of_dry, jnp.full(len(wet), relation), model=self._model)
+
+    def _heard_beside(self, wet: np.ndarray, fine: np.ndarray) -> jax.Array:
+        seen = self._views(wet)
+        return _hear(self.weights, seen, Views(seen.spectrogram, fine), jnp.full(len(wet), SOURCE), model=self._model)
+
+    @property
+    def _model(self) -> Controller:
+        return Controller(self.experiment.controller, self.parameters)
+
+    def _excerpt(self, mono: Track, level_db: float) -> Float[np.ndarray, " sample"]:
+        """The loudest seconds of a recording as they enter an effect, at the rate of training.
+
+        A recording that is shorter is repeated.
+        """
+        rate = self.experiment.audio.sample_rate
+        length = round(EXCERPT_SECONDS * rate)
+        whole = np.concatenate(list(waveform.resampled(mono, rate)))
+        if not len(whole):
+            raise ValueError(f"the dry recording has not one sample at {rate} Hz; use a longer one")
+        if len(whole) < length:
+            excerpt = np.resize(whole, length)
+        else:
+            energy = np.concatenate([[0.0], np.cumsum(whole.astype(np.float64) ** 2)])
+            start = int(np.argmax(energy[length:] - energy[:-length]))
+            excerpt = whole[start : start + length]
+        return (excerpt * np.float32(gain(level_db))).astype(np.float32)
+
+    def _render(
+        self,
+        recording: Float[np.ndarray, "channel sample"],
+        rate: float,
+        answer: Answer,
+        level_db: float,
+        excerpt: Float[np.ndarray, " some"],
+        notes: list[str],
+    ) -> Float[np.ndarray, "channel sample"]:
+        """The recording through an answer, at the power that it had."""
+        if answer.effect == NO_EFFECT:
+            return recording.copy()
+        kind = next(kind for kind in self.kinds if kind.name == answer.effect)
+        settings = {setting.name: setting.value for setting in answer.settings}
+        model_rate = self.experiment.audio.sample_rate
+        wet_rate = rate if _same_at(kind, settings, excerpt, model_rate, rate) else model_rate
+        if wet_rate != rate:
+            notes.append(
+                f"{kind.name} sounds otherwise at {rate:g} Hz, so it was rendered at {model_rate:,} Hz, where it was "
+                f"matched: nothing is above {model_rate // 2:,} Hz"
+            )
+        dry = (recording * np.float32(gain(level_db))).astype(np.float32)
+        dry = dry if wet_rate == rate else soxr.resample(dry.T, rate, wet_rate).T
+        wet = np.stack(_render_channels(kind, settings, dry, int(wet_rate)))
+        if wet_rate != rate:
+            wet = _fitted(soxr.resample(wet.T, wet_rate, rate).T, recording.shape[1])
+        if not np.isfinite(wet).all() or not wet.any():
+            raise effects.EffectError(f"{kind.name} at {settings} gives nothing that can be used of this recording")
+        wet = wet * np.sqrt(np.mean(recording**2) / np.mean(wet**2))
+        over = float(peak_dbfs(wet.reshape(-1))) - _HIGHEST_DBFS
+        if over > 0:
+            notes.append(f"the answer is {over:.1f} dB quieter than the recording, to stay below full scale")
+        return (wet * gain(-max(0.0, over))).astype(np.float32)
+
+
+def _render_channels(
+    kind: Effect, settings: dict[str, float], dry: Float[np.ndarray, "channel sample"], rate: int
+) -> list[Float[np.ndarray, " sample"]]:
+    """Each by itself, on all cores where the effect can be."""
+    channels = [np.ascontiguousarray(channel) for channel in dry]
+    if kind.main_thread:
+        return [kind.render(channel, settings, rate) for channel in channels]
+    with ThreadPoolExecutor(effects.cores()) as threads:
+        return list(threads.map(lambda channel: kind.render(channel, settings, rate), channels))
+
+
+def _same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate: int, other: float) -> bool:
+    """Whether an effect sounds at another rate as it does at this one."""
+    if other == rate:
+        return True
+    try:
+        resampled = kind.render(soxr.resample(excerpt, rate, other), settings, int(other))
+    except ValueError:  # a frequency that this rate cannot have
+        return False
+    wet = kind.render(excerpt, settings, rate)
+    if not np.isfinite(resampled).all():
+        return False
+    both = np.stack([wet, _fitted(soxr.resample(resampled, other, rate)[None], len(wet))[0]])
+    sounds = distances.describe(both, excerpt, sample_rate=rate)
+    first, second = (jax.tree.map(lambda x, row=row: x[row : row + 1], sounds) for row in range(2))
+    return float(distances.distance(first, second)[0]) < _SAME_SOUND
+
+
+def _fitted(audio: Float[np.ndarray, "channel some"], samples: int) -> Float[np.ndarray, "channel {samples}"]:
+    """Cut, or filled with silence."""
+    return np.pad(audio[:, :samples], ((0, 0), (0, max(0, samples - audio.shape[1]))))
+
+
+def _or(rate: Any, other: float) -> float:
+    return other if rate is None else waveform.require_rate(rate)
+
+
+def _channels(audio: Any, name: str) -> Float[np.ndarray, "channel sample"]:
+    """One recording."""
+    numbers = waveform.numbers_of(audio, name)
+    shape = numbers.shape
+    if len(shape) == 2:
+        if not 1 <= shape[0] <= waveform.MOST_CHANNELS < shape[1]:
+            raise ValueError(
+                f"{name} has shape {shape}; use (sample,) or (channel, sample) with at most {waveform.MOST_CHANNELS} "
+                "channels: soundfile's (sample, channel) is audio.T"
+            )
+        return numbers
+    if len(shape) != 1:
+        raise ValueError(f"{name} has shape {shape}; use (sample,) or (channel, sample)")
+    return numbers[None]
+
+
+def _mono(channels: Float[np.ndarray, "channel sample"], rate: float, name: str) -> Track:
+    mono = channels.mean(axis=0)
+    if np.abs(mono).max() <= waveform.LEAST_PEAK:
+        raise ValueError(f"{name} is silent{' in mono' if channels.any() else ''}; use another recording")
+    return waveform.tracks(mono, rate, name)[0]
+
+
+class _Search:
+    """Renders of an excerpt, and what is chosen among them."""
+
+    def __init__(self, matcher: Matcher, excerpt: np.ndarray, posterior: Posterior, seed: int) -> None:
+        self._matcher, self._excerpt, self._posterior, self._seed = matcher, excerpt, posterior, seed
+        self.renders = 0
+
+    def candidates(self, count: int, progress: Callable[[int], object] | None) -> list[Answer]:
+        """The best of so many renders, and alternatives."""
+        kinds, posterior = self._matcher.kinds, self._posterior
+        drawn = choice.allocate(posterior.effect, count)
+        middles = [index for index in np.flatnonzero(drawn[:-1]) if drawn[index] > 1]
+        effect, rows = [], []
+        for index in np.flatnonzero(drawn[:-1]).tolist():
+            own = posterior.settings[index]
+            some = own[: drawn[index] - (index in middles)]
+            rows += [*some, *([np.median(own, axis=0)] if index in middles else [])]
+            effect += [index] * drawn[index]
+        sounds, usable = self._sounds([kinds[index] for index in effect], rows, progress)
+        # The last is the excerpt itself: what "no effect" sounds like.
+        effect, rows = [*effect, len(kinds)], [*rows, np.zeros(0)]
+        middle = np.zeros(len(rows), bool)
+        for index in middles:
+            middle[np.flatnonzero(np.array(effect) == index)[-1]] = True
+        weight = np.zeros(len(rows))
+        for index in set(effect):
+            own = np.array(effect) == index
+            own &= ~middle & usable
+            weight[own] = posterior.effect[index] / max(1, own.sum())
+        if not weight.any():
+            weight[-1] = 1.0
+        weight /= weight.sum()
+        matrix = np.asarray(distances.pairwise(sounds))[: len(rows), : len(rows)]
+        kept = np.flatnonzero(usable)
+        found = choice.choose(matrix[np.ix_(kept, kept)], weight[kept], ANSWERS)
+        self._targets, self._weight = jax.tree.map(lambda x: x[: len(rows)], sounds), weight
+        return [
+            self._answer(effect[kept[row]], rows[kept[row]], share, expected)
+            for row, share, expected in zip(*found, strict=True)
+        ]
+
+    def refined(self, found: list[Answer], count: int, progress: Callable[[int], object] | None) -> list[Answer]:
+        """The answers, the first of which is the best that CMA-ES finds in so many renders more."""
+        best = found[0]
+        index = self._matcher.effects.index(best.effect)
+        kind, own = self._matcher.kinds[index], self._posterior.settings[index]
+        z = np.asarray(controller.as_quantile(jnp.asarray(own)))
+        start = np.array([effects.normalize(p, s.value) for p, s in zip(kind.parameters, best.settings, strict=True)])
+        start = np.asarray(controller.as_quantile(jnp.asarray(start, jnp.float32)), np.float64)
+        spread = np.maximum(z.std(axis=0), 0.05).astype(np.float64)
+        size, pad = len(start), max(0, 2 - len(start))  # cma fails in one dimension; the second is not rendered
+        random = np.random.default_rng(self._seed)
+        options = {
+            "seed": np.nan,  # numbers come from `randn`
+            "randn": lambda *shape: random.standard_normal(shape),
+            "CMA_stds": np.append(spread, np.ones(pad)),
+            "maxfevals": count,
+            "verbose": -10,
+            "verb_log": 0,
+        }
+        strategy = cma.CMAEvolutionStrategy(np.append(start, np.zeros(pad)), 0.5, options)
+        value, row, done = best.expected, None, 0
+        while not strategy.stop() and done + strategy.popsize <= count:
+            population = strategy.ask()
+            settings = np.asarray(controller.as_setting(jnp.asarray(np.array(population)[:, :size], jnp.float32)))
+            before = done
+            sounds, usable = self._sounds(
+                [kind] * len(settings), list(settings), progress and (lambda more, at=before: progress(at + more))
+            )
+            risk = np.where(usable[: len(settings)], self._expected(sounds)[: len(settings)], _UNUSABLE)
+            strategy.tell(population, risk.tolist())
+            done += len(settings)
+            if risk.min() < value:
+                value, row = float(risk.min()), settings[int(risk.argmin())]
+        if row is None:
+            return found
+        return [self._answer(index, row, best.weight, value), *found[1:]]
+
+    def _expected(self, sounds: distances.Sounds) -> Float[np.ndarray, " clip"]:
+        matrix = np.asarray(_between(sounds, self._targets))
+        return matrix @ self._weight
+
+    def _sounds(
+        self, kinds: Sequence[Effect], rows: Sequence[np.ndarray], progress: Callable[[int], object] | None
+    ) -> tuple[distances.Sounds, np.ndarray]:
+        """Sounds of renders, with that of the excerpt behind them and more of it to fill up; and which can be used."""
+        width = max(1, *(len(kind.parameters) for kind in self._matcher.kinds))
+        settings = np.full((len(rows), width), np.nan, np.float32)
+        for place, row in enumerate(rows):
+            settings[place, : len(row)] = row
+        rate = self._matcher.experiment.audio.sample_rate
+        dry = np.broadcast_to(self._excerpt, (len(rows), len(self._excerpt)))
+        wet = effects.render_many(kinds, dry, settings, rate, progress=progress)
+        self.renders += len(rows)
+        usable = np.append(clips.usable(wet), True)
+        filled = -(-(len(rows) + 1) // _ROWS) * _ROWS
+        many = np.concatenate([wet, np.broadcast_to(self._excerpt, (filled - len(rows), len(self._excerpt)))])
+        many[: len(rows)][~usable[:-1]] = self._excerpt
+        return distances.describe(many, self._excerpt, sample_rate=rate), usable
+
+    def _answer(self, index: int, row: np.ndarray, weight: float, expected: float) -> Answer:
+        if index == len(self._matcher.kinds):
+            return Answer(NO_EFFECT, float(weight), float(expected), ())
+        kind = self._matcher.kinds[index]
+        ends = np.quantile(self._posterior.settings[index], [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+        settings = tuple(
+            Setting(p.name, p.unit, *(float(effects.denormalize(p, float(x))) for x in (value, *interval)))
+            for p, value, interval in zip(kind.parameters, row, ends.T, strict=True)
+        )
+        return Answer(kind.name, float(weight), float(expected), settings)
+
+
+_UNUSABLE = 10.0  # distance of a render that a data set would not keep: above that of any other
+
+
+@jax.jit
+def _between(some: distances.Sounds, others: distances.Sounds) -> Float[jax.Array, "clip other"]:
+    return jax.lax.map(lambda one: distances.distance(jax.tree.map(lambda x: x[None], one), others), some)
+
+
+@functools.partial(jax.jit, static_argnames=("audio", "settings"))
+def _views(
+    batch: jax.Array, normalisation: Normalisation, *, audio: config.Audio, settings: config.Spectrogram
+) -> Views:
+    return views.compute(batch, audio, settings, normalisation)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _hear(weights: Weights, wet: Views, dry: Views, relation: jax.Array, *, model: Controller) -> jax.Array:
+    return model.apply(weights.variables, wet, dry, relation, method="hear")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _effect(weights: Weights, hidden: jax.Array, *, model: Controller) -> jax.Array:
+    return model.apply(weights.variables, hidden, method="effect")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _settings(
+    weights: Weights, hidden: jax.Array, effect: jax.Array, noise: jax.Array, *, model: Controller
+) -> jax.Array:
+    return controller.settings(model, weights.variables, hidden, effect, noise)

@@ -1,0 +1,118 @@
+"""Give a dry recording the sound of a reference: effect and settings, and the recording through them.
+
+    python -m launch.match dry.wav reference.wav -o out.wav --run runs/match_demo
+    python -m launch.match dry.wav chorus_of_it.wav -o out.wav --same-recording --refine 48 --run runs/match_demo
+    python -m launch.match dry.wav reference.wav -o out.wav --effects pedalboard/Delay pedalboard/Reverb --run RUN
+    python -m launch.match dry.wav reference.wav -o out.wav --settings out.json --python out.py --run RUN
+
+The reference may be any recording in the wanted sound, of any length, rate and number of channels. The answer is
+rendered at the rate of the dry file, channel by channel, at its power; the format follows from the name of the file.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import jaxvae
+from jaxvae import atomic_file, command_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to match."""
+
+    dry: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DRY", help="Audio file to be changed.")]
+    reference: Annotated[
+        tyro.conf.Positional[Path], tyro.conf.arg(metavar="REFERENCE", help="Audio file in the wanted sound.")
+    ]
+    run: Path
+    """Folder of a trained matcher."""
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("out.wav")
+    """Audio file to write: .wav, .flac, .ogg or another that libsndfile writes."""
+    settings: Path | None = None
+    """JSON file to write: effect, settings with intervals, alternatives."""
+    python: Path | None = None
+    """Python program to write, which renders any file through the answer."""
+    reference_dry: Path | None = None
+    """The reference before the effect, if it is at hand."""
+    same_recording: bool = False
+    """The reference is another passage of the dry recording."""
+    effects: tuple[str, ...] = ()
+    """Effects to choose from; none means all that the matcher knows, and a single one is taken as given."""
+    candidates: int = 16
+    """Renders of an excerpt to choose from."""
+    refine: int = 0
+    """Renders more, in search of still better settings; 48 take about a second."""
+    seed: int = 0
+    """Seed of the candidates."""
+    member: command_line.Member = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("candidates", 1), ("refine", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; use {least} or more")
+        written = [path.resolve() for path in (self.out, self.settings, self.python) if path is not None]
+        read = [path.resolve() for path in (self.dry, self.reference, self.reference_dry) if path is not None]
+        if len(set(written)) < len(written) or set(written) & set(read):
+            raise ValueError("a file would be written over another of this command; give each a name of its own")
+
+
+def main(options: Options) -> list[Path]:
+    """Match, say what was found, and write the answer."""
+    import soundfile
+    from tqdm import tqdm
+
+    from jaxvae.data import audio_file
+
+    kind = options.out.suffix.removeprefix(".").upper()
+    if kind not in soundfile.available_formats():
+        raise ValueError(f"{options.out} has no ending of an audio format; use .wav, .flac or .ogg")
+    for path in (options.settings, options.python):
+        if path is not None:
+            atomic_file.require_writable(path.parent)
+    dry, rate = audio_file.read_channels(options.dry)
+    reference, reference_rate = audio_file.read_channels(options.reference)
+    before = None
+    if options.reference_dry is not None:
+        before, before_rate = audio_file.read_channels(options.reference_dry)
+        if before_rate != reference_rate:
+            raise ValueError(
+                f"{options.reference_dry} has {before_rate} Hz, {options.reference} {reference_rate} Hz; convert one"
+            )
+    matcher = jaxvae.load_matcher(options.run, member=options.member)
+    with tqdm(total=options.candidates + options.refine, unit="render", delay=1.0, leave=False, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = matcher.match(
+            dry,
+            reference,
+            rate,
+            reference_rate=reference_rate,
+            reference_dry=before,
+            same_recording=options.same_recording,
+            allowed=options.effects or None,
+            candidates=options.candidates,
+            refine=options.refine,
+            seed=options.seed,
+            progress=show,
+        )
+    print(found)
+    with atomic_file.write(options.out) as file:
+        subtype = "PCM_24" if "PCM_24" in soundfile.available_subtypes(kind) else None
+        soundfile.write(file, found.audio.T, int(rate), format=kind, subtype=subtype)
+    written = [options.out]
+    for path, text in ((options.settings, found.json), (options.python, found.snippet)):
+        if path is not None:
+            atomic_file.write_text(path, text())
+            written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    command_line.run(main, Options, __doc__)
