@@ -516,7 +516,8 @@ def _load_matcher(stored: Stored) -> Matcher:
         numbers=views.numbers(experiment),
     )
     weights = stored.restore(jax.eval_shape(create, hyperparams(experiment)).weights)
-    return Matcher(experiment, views.from_record(record), weights, kinds, parameters)
+    folders = _dataset_folders(stored)
+    return Matcher(experiment, views.from_record(record), weights, kinds, parameters, record["dataset"], folders)
 
 
 LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder, "match": _load_matcher}

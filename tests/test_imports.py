@@ -25,7 +25,7 @@ ORDER = """
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
     jaxvae.training: run_folder rendered vae_steps pictures vae_task controller_steps match_task run loop
     jaxvae: answer windows
-    jaxvae.matching: distances choice match matcher
+    jaxvae.matching: distances choice match search matcher
     jaxvae: inference readouts release command_line __init__
     launch: hosts contents console
     analysis: __init__
