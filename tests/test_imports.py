@@ -23,7 +23,8 @@ ORDER = """
     jaxvae.models.backbones: grant2023 convolution patch filterbank
     jaxvae.models: effect_encoder convolution_encoder heads readout vae controller
     jaxvae.training: hyperparams schedules optimizer train_state losses checkpoints population summaries task
-    jaxvae.training: run_folder rendered vae_steps pictures vae_task controller_steps match_task run loop
+    jaxvae.training: run_folder rendered
+    jaxvae.training: vae_steps pictures vae_task controller_steps match_task run loop
     jaxvae: answer windows
     jaxvae.matching: distances choice match search matcher
     jaxvae: inference readouts release command_line __init__
@@ -36,9 +37,11 @@ ORDER = """
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
     analysis.metrics: ceiling
+    analysis.matching: items rows measure
     analysis.models: compared
     analysis.pictures: structure
-    analysis.pages: card scoreboard findings sound listening_map comparison sweep_table projector report
+    analysis.pages: card match_scoreboard scoreboard findings sound listening_map comparison sweep_table projector
+    analysis.pages: report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
 """

@@ -41,7 +41,9 @@ BIG = ("mda_six", "grant2023_objective", "supervised", "CONFIG", "RUN")  # other
 # What is put behind a command so that it takes seconds.
 SMALL = {
     "launch.train": "--data.train-clips 48 --data.validation-clips 24 --data.test-clips 48 --train.steps 2 "
-    "--train.validate-every 2 --train.batch-size 8 --train.warmup-steps 0 --objective.beta.schedule constant",
+    "--train.validate-every 2 --train.batch-size 8 --train.warmup-steps 0",
+    "launch.match": "--candidates 3",
+    "analysis.match_scoreboard": "--items 1 --fit-clips 20 --candidates 3 --refine 6 --pool 4",
     "analysis.report": "--sizes.fit-clips 6 --sizes.pairs 120 --sizes.fixed-clips 6 --sizes.path-clips 1 "
     "--sizes.path-steps 3 --sizes.map-clips 48 --sizes.settings 20",
     "analysis.projector": "--clips 20",
@@ -106,16 +108,17 @@ def test_every_other_command_of_the_readme_is_known_and_make_has_its_targets():
         assert re.search(rf"(?m)^{target}:", Path("Makefile").read_text()), target
 
 
-def test_the_code_of_the_readme_runs_as_it_is_written(trained, tmp_path, monkeypatch):
+def test_the_code_of_the_readme_runs_as_it_is_written(matched, tmp_path, monkeypatch):
     (code,) = blocks("python")
     (tmp_path / "runs").mkdir()
-    shutil.copytree(trained, tmp_path / "runs" / "demo")
+    shutil.copytree(matched, tmp_path / "runs" / "match_demo")
     (tmp_path / "jaxvae").mkdir()
     (tmp_path / "jaxvae" / "bundled_audio").symlink_to(Path("jaxvae/bundled_audio").absolute())
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["mean"].shape == (1, 128) and names["wet"].shape == names["dry"].shape
+    assert names["match"].audio.shape == names["dry"].shape
 
 
 @pytest.mark.readme
@@ -127,13 +130,18 @@ def test_the_commands_of_the_readme_run_in_a_fresh_shell(tmp_path):
             time = np.arange(20 * 24_000) / 24_000
             tone = np.sin(2 * np.pi * (200 + 90 * index) * time) * np.abs(np.sin(3 * time + index))
             soundfile.write(tmp_path / folder / f"{index}.wav", 0.5 * tone, 24_000)
+    for name in ("dry", "reference", "chorus"):
+        shutil.copyfile(tmp_path / "music" / "0.wav", tmp_path / f"{name}.wav")
     (tmp_path / "configs").symlink_to(Path("configs").resolve())
     script = ["set -e", f". {shlex.quote(sys.prefix)}/bin/activate"]
     for block in blocks():
         for line in lines(block):
             module = line.split()[2] if line.startswith("python -m ") else ""
             if module in SMALL and not any(big in line for big in BIG):
-                script += [f"echo {shlex.quote(line)}", f"{line} {SMALL[module]}"]
+                small = SMALL[module]
+                if module == "launch.train" and "configs/match_" not in line:
+                    small += " --objective.beta.schedule constant"  # a ramp of more steps than there are is refused
+                script += [f"echo {shlex.quote(line)}", f"{line} {small}"]
     assert len(script) > 15
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}

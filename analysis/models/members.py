@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from jaxvae import fields, inference
-from jaxvae.config import Experiment
+from jaxvae.config import Experiment, RenderedExperiment
 from jaxvae.data import dataset
 from jaxvae.data.recordings import SPLITS
 from jaxvae.data.storage import Folder
+from jaxvae.matching.matcher import Matcher
 from jaxvae.sweep import Value
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError
@@ -29,7 +30,7 @@ class Chosen(NamedTuple):
     encoder: inference.SpectrogramEncoder
 
 
-def swept(experiments: Sequence[Experiment]) -> tuple[str, ...]:
+def swept(experiments: Sequence[RenderedExperiment]) -> tuple[str, ...]:
     """Paths of the fields in which experiments differ, the seed last."""
     values = [fields.flat(experiment) for experiment in experiments]
     paths = [path for path in values[0] if not path.startswith(FREE) and len({str(v[path]) for v in values}) > 1]
@@ -85,7 +86,7 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: 
     ]
 
 
-def require_same_clips(experiments: Sequence[Experiment]) -> None:
+def require_same_clips(experiments: Sequence[RenderedExperiment]) -> None:
     """ValueError where experiments were trained on different clips, which no figure compares."""
     fields = [path for path in swept(experiments) if path.startswith(("audio.", "data."))]
     if fields:
@@ -93,7 +94,7 @@ def require_same_clips(experiments: Sequence[Experiment]) -> None:
 
 
 def data(
-    encoders: Sequence[inference.SpectrogramEncoder],
+    encoders: Sequence[inference.SpectrogramEncoder | Matcher],
     directory: str | None = None,
     splits: Sequence[str] = SPLITS,
     cluster: str | None = None,

@@ -47,7 +47,7 @@ class Search:
         self.renders = 0
         """How many were made."""
 
-    def candidates(self, count: int, progress: Callable[[int], object] | None) -> list[Answer]:
+    def candidates(self, count: int, progress: Callable[[int], object] | None = None) -> list[Answer]:
         """The best of so many renders, and alternatives."""
         kinds, posterior = self._kinds, self._posterior
         drawn = choice.allocate(posterior.effect, count)
@@ -81,7 +81,7 @@ class Search:
             for row, share, expected in zip(*found, strict=True)
         ]
 
-    def refined(self, found: list[Answer], count: int, progress: Callable[[int], object] | None) -> list[Answer]:
+    def refined(self, found: list[Answer], count: int, progress: Callable[[int], object] | None = None) -> list[Answer]:
         """The answers, the first of which is the best that CMA-ES finds in so many renders more."""
         best = found[0]
         index = [kind.name for kind in self._kinds].index(best.effect)

@@ -1,0 +1,1 @@
+"""How well recordings are matched: what is asked, what else could answer, and what is measured."""

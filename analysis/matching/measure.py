@@ -1,0 +1,99 @@
+"""How much of the distance to the target each answer closes.
+
+Figures of an item and a row
+    share     1 - distance to the target / distance of the dry clip from it, at least -1; 1 is the target, 0 is nothing
+    worse     whether the answer is further from the target than the dry clip is
+    right     whether its effect is the true one
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analysis.matching import rows
+from analysis.matching.items import Items
+from analysis.matching.rows import Answer, Fitted
+from jaxvae import effects
+from jaxvae.data import clips
+from jaxvae.matching import distances
+from jaxvae.matching.matcher import Matcher
+
+TOTAL = "distance"
+_FILLED = 16  # renders described at once, so that one program serves all items
+
+
+class Measured(NamedTuple):
+    """Of every item."""
+
+    share: dict[str, dict[str, Float[np.ndarray, " item"]]]
+    """By row, then by distance, that of all together first."""
+    worse: dict[str, Bool[np.ndarray, " item"]]
+    right: dict[str, Bool[np.ndarray, " item"]]
+    settings: dict[str, Float[np.ndarray, "item parameter"]]
+    """Of answers of the true effect; NaN of others."""
+
+
+def measure(
+    matcher: Matcher,
+    fitted: Fitted,
+    items: Items,
+    candidates: int,
+    refine: int,
+    pool: int,
+    seed: int,
+    progress: Callable[[int], object] | None = None,
+) -> Measured:
+    """Every row's answer to every item."""
+    rate = matcher.experiment.audio.sample_rate
+    share: dict[str, dict[str, list[float]]] = {}
+    worse: dict[str, list[bool]] = {}
+    right: dict[str, list[bool]] = {}
+    settings: dict[str, list[np.ndarray]] = {}
+    for row in range(len(items.effect)):
+        found = rows.answers(matcher, fitted, items, row, candidates, refine, pool, seed)
+        kind = matcher.kinds[items.effect[row]]
+        for (name, answer), apart in zip(found.items(), _apart(found, items, row, rate), strict=True):
+            own = share.setdefault(name, {})
+            for what, (value, of_nothing) in apart.items():
+                own.setdefault(what, []).append(max(-1.0, 1 - value / max(of_nothing, 1e-6)))
+            value, of_nothing = apart[TOTAL]
+            worse.setdefault(name, []).append(value > 1.001 * of_nothing)
+            right.setdefault(name, []).append(answer.kind == kind)
+            padded = np.full(items.normalized.shape[1], np.nan)
+            if answer.kind == kind:
+                padded[: len(answer.settings)] = answer.settings
+            settings.setdefault(name, []).append(padded)
+        if progress is not None:
+            progress(row + 1)
+    return Measured(
+        {name: {what: np.array(values) for what, values in of.items()} for name, of in share.items()},
+        {name: np.array(values) for name, values in worse.items()},
+        {name: np.array(values) for name, values in right.items()},
+        {name: np.array(values) for name, values in settings.items()},
+    )
+
+
+def _apart(found: Mapping[str, Answer], items: Items, row: int, rate: int) -> list[dict[str, tuple[float, float]]]:
+    """Of each answer, each distance to the target, and that of the dry clip."""
+    dry, target = items.dry[row], items.target[row]
+    some = [answer for answer in found.values() if answer.kind is not None]
+    settings = np.full((len(some), items.normalized.shape[1]), np.nan, np.float32)
+    for place, answer in enumerate(some):
+        settings[place, : len(answer.settings)] = answer.settings
+    kinds = [answer.kind for answer in some if answer.kind is not None]
+    wet = effects.render_many(kinds, np.broadcast_to(dry, (len(some), len(dry))), settings, rate)
+    wet[~clips.usable(wet)] = dry
+    fill = max(0, _FILLED - len(wet) - 2)
+    sounds = distances.describe(np.concatenate([wet, [dry] * (1 + fill), [target]]), dry, sample_rate=rate)
+    last = jax.tree.map(lambda x: x[-1:], sounds)
+    apart = {name: np.asarray(value) for name, value in distances.apart(sounds, last).items()}
+    apart = {TOTAL: np.asarray(distances.distance(sounds, last)), **apart}
+    places = iter(range(len(some)))
+    nothing = len(some)
+    return [
+        {name: (float(value[place]), float(value[nothing])) for name, value in apart.items()}
+        for place in (nothing if answer.kind is None else next(places) for answer in found.values())
+    ]
