@@ -42,7 +42,7 @@ system-packages:
 	@.ci/system_packages $(DEBIAN_PACKAGES)
 
 .venv/extras: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 dawdreamer==0.9.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 dawdreamer==0.9.0 auraloss==0.4.0
 	touch $@
 
 test-extras: .venv/extras system-packages

@@ -21,6 +21,8 @@ class Options:
     run: command_line.Run
     out: Path = Path("scoreboard")
     """Folder."""
+    audio: tuple[str, ...] = ()
+    """Folders of recordings in the place of the run's test recordings; none of them may have been trained on."""
     member: command_line.Member = None
     items: int = 12
     """Of each effect and pairing."""
@@ -50,7 +52,7 @@ def main(options: Options) -> list[Path]:
 
     import jaxvae
     from analysis.matching import items, measure, rows
-    from analysis.models import members
+    from analysis.models import compared, members
     from analysis.pages import match_scoreboard
 
     matcher = jaxvae.load_matcher(options.run, member=options.member)
@@ -59,7 +61,8 @@ def main(options: Options) -> list[Path]:
         matcher, data.split("train"), data.split("validation"), options.fit_clips, options.pool, options.seed
     )
     rate = matcher.experiment.audio.sample_rate
-    drawn = items.draw(data.split("test"), matcher.kinds, options.items, rate, options.seed)
+    test = compared.unseen_split(matcher, data, options.audio) if options.audio else data.split("test")
+    drawn = items.draw(test, matcher.kinds, options.items, rate, options.seed)
     with tqdm(total=len(drawn.effect), unit="item", desc="match") as bar:
         measured = measure.measure(
             matcher,

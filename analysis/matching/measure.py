@@ -17,7 +17,7 @@ from analysis.matching import rows
 from analysis.matching.items import Items
 from analysis.matching.rows import Answer, Fitted
 from jaxvae import effects
-from jaxvae.data import clips
+from jaxvae.data import audio, clips
 from jaxvae.matching import distances
 from jaxvae.matching.matcher import Matcher
 
@@ -91,6 +91,8 @@ def _apart(found: Mapping[str, Answer], items: Items, row: int, rate: int) -> li
     last = jax.tree.map(lambda x: x[-1:], sounds)
     apart = {name: np.asarray(value) for name, value in distances.apart(sounds, last).items()}
     apart = {TOTAL: np.asarray(distances.distance(sounds, last)), **apart}
+    many = audio.set_peak(np.concatenate([wet, dry[None], target[None]]), clips.WET_PEAK_DBFS)
+    apart["MR-STFT"] = np.asarray(distances.multi_resolution_stft(many, np.broadcast_to(many[-1:], many.shape)))
     places = iter(range(len(some)))
     nothing = len(some)
     return [

@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 from sklearn.ensemble import ExtraTreesRegressor
+from tqdm import tqdm
 
 from analysis.matching.items import Items
 from jaxvae import block, effects, fine_structure
@@ -57,7 +58,7 @@ def fit(matcher: Matcher, train: Split, validation: Split, each: int, pool: int,
     assert matcher.normalisation.fine is not None
     standard = matcher.normalisation.fine
     fitted = Fitted([], [], [], [], [], [], standard)
-    for index, kind in enumerate(matcher.kinds):
+    for index, kind in enumerate(tqdm(matcher.kinds, desc="fit other rows", unit="effect")):
         own = np.flatnonzero(train.effect == index)
         own = np.sort(rng.choice(own, min(each, len(own)), replace=False))
         heard = fine(train.audio(own), rate, standard)

@@ -11,12 +11,15 @@ from analysis.models import members
 from analysis.sections.outline import OURS
 from jaxvae import fields, inference
 from jaxvae.data import dataset, recordings
+from jaxvae.matching.matcher import Matcher
 
 _TEST_CLIPS = 1_200  # of other folders: 600 crops
 _SAME = ("audio.", "data.audio", "data.test_audio", "data.seed", "data.validation_share", "data.test_share")
 
 
-def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, folders: Sequence[str]) -> dataset.Split:
+def unseen_split(
+    encoder: inference.SpectrogramEncoder | Matcher, data: dataset.Dataset, folders: Sequence[str]
+) -> dataset.Split:
     """Clips of other recordings, as the test split of a data set of their own.
 
     Raises:
@@ -49,7 +52,10 @@ def unseen_split(encoder: inference.SpectrogramEncoder, data: dataset.Dataset, f
     split = dataset.render(dataclasses.replace(encoder.experiment, data=other), splits=("test",)).split("test")
     own = split.recipe.recording + np.int32(len(data.recordings))  # none is a training one
     return dataclasses.replace(
-        split, recipe=split.recipe._replace(recording=own), sources=("",) * len(data.recordings) + split.sources
+        split,
+        recipe=split.recipe._replace(recording=own),
+        recordings=(*data.recordings, *split.recordings),
+        sources=("",) * len(data.recordings) + split.sources,
     )
 
 

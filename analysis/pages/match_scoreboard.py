@@ -11,6 +11,8 @@ from analysis.metrics import confidence
 from analysis.metrics.confidence import Interval
 from analysis.pages import plain_table
 
+_COLUMNS = ("share", "spectrum", "colour", "modulation", "decay", "MR-STFT")
+
 
 def figures(measured: Measured, items: Items, names: Sequence[str]) -> dict[str, Any]:
     """Plain values: by pairing and row, then by effect, of items whose effect can be heard; and how many these are."""
@@ -71,7 +73,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"### {pairing.capitalize()}: {of['items']} items, of which {of['audible']:.0%} can be heard\n\n"
             "Share of the distance to the target that is closed, of those; 0 is nothing done."
         )
-        columns = ("share", "spectrum", "colour", "modulation", "decay", "worse", "right effect", "settings R2")
+        columns = (*_COLUMNS, "worse", "right effect", "settings R2")
         lines = [("", *columns)]
         lines += [(row, *(_cell(values[column]) for column in columns)) for row, values in of["rows"].items()]
         parts.append(plain_table.markdown(lines))

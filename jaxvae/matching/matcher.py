@@ -146,7 +146,7 @@ class Matcher:
         search = Search(self.kinds, excerpt, model_rate, posterior, seed)
         total = candidates + refine
         found = search.candidates(candidates, progress and (lambda done: progress(done, total)))
-        if refine and found[0].effect != NO_EFFECT:
+        if refine:
             found = search.refined(found, refine, progress and (lambda done: progress(candidates + done, total)))
         notes: list[str] = []
         audio = self._render(recording, rate, found[0], level_db, excerpt, notes)

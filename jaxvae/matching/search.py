@@ -82,8 +82,13 @@ class Search:
         ]
 
     def refined(self, found: list[Answer], count: int, progress: Callable[[int], object] | None = None) -> list[Answer]:
-        """The answers, the first of which is the best that CMA-ES finds in so many renders more."""
+        """The answers, the first of which is the best that CMA-ES finds in so many renders more.
+
+        Where it is no effect, there is nothing to refine.
+        """
         best = found[0]
+        if best.effect == NO_EFFECT:
+            return found
         index = [kind.name for kind in self._kinds].index(best.effect)
         kind, own = self._kinds[index], self._posterior.settings[index]
         z = np.asarray(controller.as_quantile(jnp.asarray(own)))

@@ -85,6 +85,15 @@ def test_other_recordings_take_the_place_of_the_test_recordings(trained, recordi
     split = compared.unseen_split(encoder, data, [str(other)])
     assert not set(split.recording) & set(range(len(data.recordings)))
     assert len(np.unique(split.recording)) == 2
+    # Another dry passage of each recording is of that very recording, whose noise repeats nowhere.
+    clips = np.arange(split.clips)
+    sources = [soundfile.read(other / f"noise_{index}.wav", dtype="float32")[0] for index in range(2)]
+    for passage, dry in zip(split.other_dry(clips), split.dry(clips), strict=True):
+        own = [
+            [float(np.abs(np.correlate(source, heard[2_000:6_000])).max()) for source in sources]
+            for heard in (passage, dry)
+        ]
+        assert np.argmax(own[0]) == np.argmax(own[1]) and not np.allclose(passage, dry)
 
 
 def test_a_run_on_other_recordings_is_no_comparison(trained, tmp_path, monkeypatch):

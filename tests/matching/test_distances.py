@@ -130,3 +130,21 @@ def test_more_of_an_effect_is_further_away(dry):
     renders = [kind.render(dry, {"drive_db": drive}, RATE) for drive in (0.0, 6.0, 12.0, 24.0)]
     found = [float(distances.distance(*described(dry, dry, wet))[0]) for wet in renders]
     assert found == sorted(found) and found[-1] > 3 * found[1]
+
+
+def test_multi_resolution_stft_is_what_scipy_gives_for_its_terms(dry):
+    other = np.stack([dry, 0.5 * dry]).astype(np.float32)
+    same, half = (float(value) for value in distances.multi_resolution_stft(other, np.stack([dry, dry])))
+    assert same == 0.0
+    # Half of every magnitude: a convergence of .5 and log 2 wherever neither is at the floor.
+    assert half == pytest.approx(0.5 + np.log(2), abs=0.05)
+    late = np.roll(dry, 60)
+    (found,) = distances.multi_resolution_stft(late[None], dry[None])
+    terms = []
+    for n_fft, hop, length in distances._RESOLUTIONS:
+        transform = scipy.signal.ShortTimeFFT(
+            scipy.signal.get_window("hann", length), hop, RATE, mfft=n_fft, scale_to=None, phase_shift=None
+        )
+        ours, theirs = (np.maximum(np.abs(transform.stft(clip)[:, 30:-30]), 1e-4) for clip in (late, dry))
+        terms.append(np.linalg.norm(theirs - ours) / np.linalg.norm(theirs) + np.abs(np.log(theirs / ours)).mean())
+    assert float(found) == pytest.approx(np.mean(terms), rel=0.02)
