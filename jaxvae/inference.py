@@ -33,7 +33,7 @@ SHIPPED = Path(__file__).parent / "pretrained"
 """Folder of the models that come with the package, and of their card."""
 READOUT = "readout.npz"
 """Name of the file of what was fitted after training."""
-_SHIPPED = {"pretrained": "all_effects"}
+_SHIPPED = {"pretrained": "all_effects", "pretrained_matcher": "match_all_effects"}
 _MODES = {"aligned": "dry_aware", "source": "source_aware"}
 """By what a dry recording is to a wet one: what the effect was put on, or another passage of the same recording."""
 
@@ -436,12 +436,12 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
 
 
 def load_matcher(workdir: str | Path, step: int | None = None, member: int | None = None) -> Matcher:
-    """The same of a run that trained a matcher.
+    """The same of a run that trained a matcher; "pretrained" is the one that comes with the package.
 
     Raises:
         CheckpointError: as `load`, or the run trained something else.
     """
-    found = load(workdir, step, member)
+    found = load("pretrained_matcher" if str(workdir) == "pretrained" else workdir, step, member)
     if not isinstance(found, Matcher):
         raise CheckpointError(
             f"{workdir} trained no matcher but a {type(found).__name__}; train one with python -m launch.train "

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvae import config, fields, inference, views
+from jaxvae.matching.matcher import Matcher
 from jaxvae.models import readout
 from jaxvae.training import run_folder
 from jaxvae.training.checkpoints import CheckpointError, Checkpoints
-from jaxvae.training.vae_task import VAETask
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -32,31 +32,32 @@ def write(workdir: Path, folder: Path, member: int | None = None) -> None:
         raise CheckpointError(f"{folder} holds a checkpoint; release into another folder")
     members = run_folder.read(workdir)
     chosen = members[run_folder.best(members) if member is None else member]
-    encoder = inference.load(workdir, member=member)
-    if encoder.has_heads and not encoder.readouts:
+    trained = inference.load(workdir, member=member)
+    readouts = {} if isinstance(trained, Matcher) else dict(trained.readouts)
+    if not isinstance(trained, Matcher) and trained.has_heads and not readouts:
         raise CheckpointError(f"{workdir} has no readout; the command that trained it, given again, adds one")
-    step = int(encoder.weights.step)
-    data = dataclasses.replace(encoder.experiment.data, directory=config.Data.directory)
-    experiment = dataclasses.replace(encoder.experiment, data=data, execution=config.Execution())
+    step = int(trained.weights.step)
+    data = dataclasses.replace(trained.experiment.data, directory=config.Data.directory)
+    experiment = dataclasses.replace(trained.experiment, data=data, execution=config.Execution())
     record = {
-        "task": VAETask.NAME,
+        "task": chosen.kind.NAME,
         "step": step,
         "indices": [0],
         "diverged": [False],
         "steps": [step],
         "members": [fields.to_dict(experiment)],
         "validation": [{"best": chosen.best, "best_step": step, "figures": dict(chosen.figures)}],
-        "dataset": encoder.dataset,
-        "parameters": encoder.parameters,
-        **views.as_record(encoder.normalisation),
+        "dataset": trained.dataset,
+        "parameters": trained.parameters,
+        **views.as_record(trained.normalisation),
     }
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(Checkpoints(folder / "checkpoints", keep=1)) as checkpoints:
-        checkpoints.save(step, {"best": jax.tree.map(_halved, encoder.weights)}, record)
+        checkpoints.save(step, {"best": jax.tree.map(_halved, trained.weights)}, record)
     for path in folder.rglob("commit_success.txt"):  # in which Orbax writes where it was written
         path.write_text("")
-    if encoder.readouts:
-        readout.save(folder / inference.READOUT, step, dict(encoder.readouts))
+    if readouts:
+        readout.save(folder / inference.READOUT, step, readouts)
 
 
 def _halved(leaf: jax.Array) -> jax.Array:

@@ -1,9 +1,9 @@
 """Give a dry recording the sound of a reference: effect and settings, and the recording through them.
 
-    python -m launch.match dry.wav reference.wav -o out.wav --run runs/match_demo
-    python -m launch.match dry.wav chorus_of_it.wav -o out.wav --same-recording --refine 48 --run runs/match_demo
-    python -m launch.match dry.wav reference.wav -o out.wav --effects pedalboard/Delay pedalboard/Reverb --run RUN
-    python -m launch.match dry.wav reference.wav -o out.wav --settings out.json --python out.py --run RUN
+    python -m launch.match dry.wav reference.wav -o out.wav
+    python -m launch.match dry.wav chorus_of_it.wav -o out.wav --same-recording --refine 48
+    python -m launch.match dry.wav reference.wav -o out.wav --effects pedalboard/Delay pedalboard/Reverb
+    python -m launch.match dry.wav reference.wav -o out.wav --settings out.json --python out.py --run runs/match_demo
 
 The reference may be any recording in the wanted sound, of any length, rate and number of channels. The answer is
 rendered at the rate of the dry file, channel by channel, at its power; the format follows from the name of the file.
@@ -28,8 +28,8 @@ class Options:
     reference: Annotated[
         tyro.conf.Positional[Path], tyro.conf.arg(metavar="REFERENCE", help="Audio file in the wanted sound.")
     ]
-    run: Path
-    """Folder of a trained matcher."""
+    run: Path = Path("pretrained")
+    """Folder of a trained matcher; pretrained is the one that comes with the package."""
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("out.wav")
     """Audio file to write: .wav, .flac, .ogg or another that libsndfile writes."""
     settings: Path | None = None

@@ -73,3 +73,16 @@ def test_a_folder_of_the_same_name_goes_before_the_shipped_model(tmp_path, monke
     (tmp_path / "pretrained").mkdir()
     assert str(inference.located("pretrained")) == "pretrained"
     assert str(inference.located("runs/mine")) == "runs/mine"
+
+
+def test_a_matcher_is_released_too(matched, tmp_path):
+    release.write(matched, tmp_path / "matcher")
+    rng = np.random.default_rng(0)
+    dry, reference = 0.3 * rng.normal(size=(2, CLIP)).astype(np.float32)
+    first, second = (
+        jaxvae.load_matcher(folder).match(dry, reference, RATE, candidates=2)
+        for folder in (matched, tmp_path / "matcher")
+    )
+    assert first.probabilities == pytest.approx(second.probabilities, abs=2e-3)
+    assert [answer.effect for answer in first.answers] == [answer.effect for answer in second.answers]
+    assert not list((tmp_path / "matcher").rglob("readout.npz"))
