@@ -94,10 +94,10 @@ def _constant(kind: Effect, split: Split, rate: int, pool: int, rng: np.random.G
 
 def fine(audio_clips: np.ndarray, rate: int, standard: fine_structure.Standard) -> Float[np.ndarray, "clip number"]:
     """The standardised fine structure of clips."""
-    found = []
-    for first in range(0, len(audio_clips), _FINE_CLIPS):
-        some = audio_clips[first : first + _FINE_CLIPS]
-        filled = np.concatenate([some, np.repeat(some[-1:], _FINE_CLIPS - len(some), axis=0)])
+    found, size = [], min(_FINE_CLIPS, len(audio_clips))
+    for first in range(0, len(audio_clips), size):
+        some = audio_clips[first : first + size]
+        filled = np.concatenate([some, np.repeat(some[-1:], size - len(some), axis=0)])
         found.append(np.asarray(_fine(filled, standard, rate=rate))[: len(some)])
     return np.concatenate(found)
 

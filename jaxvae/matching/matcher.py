@@ -14,6 +14,7 @@ Conventions
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +45,6 @@ SAMPLES = 256
 """Of the settings of each effect: what intervals and middles are read from."""
 _HIGHEST_DBFS = -1.0  # of the answer
 _SAME_SOUND = 0.25  # distance of two renders of one setting that pass for the same
-_FEW_WINDOWS = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -182,8 +182,9 @@ class Matcher:
     ) -> Float[np.ndarray, "1 feature"]:
         """What is heard of the windows of one recording, averaged."""
         audio = self.experiment.audio
-        few = max(track.seconds for track in reference) * audio.sample_rate < (_FEW_WINDOWS + 1) * audio.clip_samples
-        batches = functools.partial(windows.in_batches, size=_FEW_WINDOWS if few else windows.BATCH)
+        expected = max(track.seconds for track in reference) * audio.sample_rate / audio.clip_samples
+        size = min(windows.BATCH, 2 ** math.ceil(math.log2(max(1.0, math.floor(expected)))))
+        batches = functools.partial(windows.in_batches, size=size)
         if before is not None:
             wet, dry, _ = windows.together(reference[0], before)
             function = functools.partial(batches, functools.partial(self._heard, relation=ALIGNED))

@@ -36,12 +36,14 @@ _OUTER = 1e-3  # probability of a normal quantile beyond either end of [0, 1]
 _HARMONICS = 4  # of time
 
 
+@jax.jit
 def as_quantile(normalized: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Normal quantiles of settings on [0, 1], within 3.1 of 0; 0 where there is no setting (NaN)."""
     inside = _OUTER + (1 - 2 * _OUTER) * jnp.nan_to_num(normalized, nan=0.5)
     return jnp.where(jnp.isnan(normalized), 0.0, ndtri(inside))
 
 
+@jax.jit
 def as_setting(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Settings on [0, 1] of normal quantiles, the inverse of `as_quantile`."""
     return jnp.clip((ndtr(z) - _OUTER) / (1 - 2 * _OUTER), 0.0, 1.0)
