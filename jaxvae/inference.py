@@ -295,8 +295,7 @@ class SpectrogramEncoder:
         )
 
     def _compute(self, batch: np.ndarray) -> Views:
-        experiment = self.experiment
-        return _views(batch, self.normalisation, audio=experiment.audio, settings=experiment.spectrogram)
+        return views.compiled(batch, self.experiment.audio, self.experiment.spectrogram, self.normalisation)
 
     def _encode(self, *clips: np.ndarray) -> Posterior:
         return windows.in_batches(self._posterior_of_audio, *clips)
@@ -348,13 +347,6 @@ class SpectrogramEncoder:
 
 
 # Jitted once for all encoders, so that those which differ only in their weights share a program.
-
-
-@functools.partial(jax.jit, static_argnames=("audio", "settings"))
-def _views(
-    batch: jax.Array, normalisation: Normalisation, *, audio: config.Audio, settings: config.Spectrogram
-) -> Views:
-    return views.compute(batch, audio, settings, normalisation)
 
 
 @functools.partial(jax.jit, static_argnames="model")

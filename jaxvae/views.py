@@ -71,6 +71,10 @@ def compute(
     )
 
 
+compiled = jax.jit(compute, static_argnames=("audio_config", "spectrogram_config"))
+"""`compute` as one program for each form of clips."""
+
+
 def measure(clips: Int16[np.ndarray, "clip sample"], experiment: config.RenderedExperiment) -> Normalisation:
     """That of these clips, for the network of an experiment."""
     audio = experiment.audio

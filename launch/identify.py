@@ -57,11 +57,13 @@ def main(options: Options) -> None:
     """Identify file after file, and print each as soon as it is known."""
     from tqdm import tqdm
 
+    from jaxvae import program_cache
     from jaxvae.data import waveform
 
     lengths = [waveform.of_file(path).seconds for path in options.files]  # what cannot be read is said before the work
     if options.known is not None:
         waveform.of_file(options.known)
+    program_cache.keep()
     encoder = jaxvae.load(options.run, member=options.member)
     found = {}
     for path, seconds in zip(options.files, lengths, strict=True):

@@ -65,6 +65,7 @@ def main(options: Options) -> list[Path]:
     import soundfile
     from tqdm import tqdm
 
+    from jaxvae import program_cache
     from jaxvae.data import audio_file
 
     kind = options.out.suffix.removeprefix(".").upper()
@@ -82,6 +83,7 @@ def main(options: Options) -> list[Path]:
             raise ValueError(
                 f"{options.reference_dry} has {before_rate} Hz, {options.reference} {reference_rate} Hz; convert one"
             )
+    program_cache.keep()
     matcher = jaxvae.load_matcher(options.run, member=options.member)
     with tqdm(total=options.candidates + options.refine, unit="render", delay=1.0, leave=False, file=sys.stderr) as bar:
 

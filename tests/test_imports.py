@@ -14,7 +14,8 @@ import pytest
 # The one list to edit. A module may import what stands before it; `__init__` is the package's own file. A package whose
 # `__init__` holds no code needs no place, and neither do configs and commands, which nothing imports.
 ORDER = """
-    jaxvae: numba_cache atomic_file backbones block fields sweep config config_file devices spectrogram fine_structure
+    jaxvae: numba_cache program_cache atomic_file backbones block fields sweep config config_file
+    jaxvae: devices spectrogram fine_structure
     jaxvae: views
     jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3
     jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation composition degradation

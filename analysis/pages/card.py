@@ -51,7 +51,7 @@ def markdown(encoder: SpectrogramEncoder, split: Split) -> str:
     for mode, found in _answers(encoder, split):
         lines = [("", *columns)]
         for title, figure in _FIGURES.items():
-            lines.append((title, *(_cell(figure(found.select(chosen))) for chosen in columns.values())))
+            lines.append((title, *(plain_table.figure(figure(found.select(chosen))) for chosen in columns.values())))
         parts += [f"### {mode.replace('_', '-').capitalize()}", plain_table.markdown(lines)]
     return "\n\n".join(parts) + "\n"
 
@@ -84,13 +84,3 @@ def _answers(encoder: SpectrogramEncoder, split: Split) -> Iterator[tuple[str, A
                 split.recording,
             ),
         )
-
-
-def _cell(figure: Interval | float | None) -> str:
-    if figure is None:
-        return "–"
-    if not isinstance(figure, Interval):
-        return f"{figure:.2f}"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.2f}"
-    return f"{figure.value:.2f} ({figure.low:.2f} – {figure.high:.2f})"

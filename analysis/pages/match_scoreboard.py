@@ -10,6 +10,7 @@ from analysis.matching.measure import TOTAL, Measured
 from analysis.metrics import confidence
 from analysis.metrics.confidence import Interval
 from analysis.pages import plain_table
+from analysis.pages.plain_table import figure
 
 _COLUMNS = ("share", "spectrum", "colour", "modulation", "decay", "MR-STFT")
 
@@ -75,20 +76,10 @@ def markdown(found: dict[str, Any]) -> str:
         )
         columns = (*_COLUMNS, "worse", "right effect", "settings R2")
         lines = [("", *columns)]
-        lines += [(row, *(_cell(values[column]) for column in columns)) for row, values in of["rows"].items()]
+        lines += [(row, *(figure(values[column]) for column in columns)) for row, values in of["rows"].items()]
         parts.append(plain_table.markdown(lines))
         rows = list(of["rows"])
         lines = [("share closed", *(name.rpartition("/")[2] for name in of["effects"]))]
-        lines += [(row, *(_cell(values[row]) for values in of["effects"].values())) for row in ("audible", *rows)]
+        lines += [(row, *(figure(values[row]) for values in of["effects"].values())) for row in ("audible", *rows)]
         parts.append(plain_table.markdown(lines))
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(value: Interval | float | None) -> str:
-    if value is None:
-        return "–"
-    if not isinstance(value, Interval):
-        return f"{value:.2f}"
-    if value.low is None or value.high is None:
-        return f"{value.value:.2f}"
-    return f"{value.value:.2f} ({value.low:.2f} – {value.high:.2f})"

@@ -198,8 +198,7 @@ class Matcher:
         return windows.encode(function, reference, None, audio, known=known).means()
 
     def _views(self, audio: np.ndarray) -> Views:
-        experiment = self.experiment
-        return _views(audio, self.normalisation, audio=experiment.audio, settings=experiment.spectrogram)
+        return views.compiled(audio, self.experiment.audio, self.experiment.spectrogram, self.normalisation)
 
     def _fine(self, audio: np.ndarray) -> jax.Array:
         return self._views(audio).fine
@@ -328,13 +327,6 @@ def _mono(channels: Float[np.ndarray, "channel sample"], rate: float, name: str)
     if np.abs(mono).max() <= waveform.LEAST_PEAK:
         raise ValueError(f"{name} is silent{' in mono' if channels.any() else ''}; use another recording")
     return waveform.tracks(mono, rate, name)[0]
-
-
-@functools.partial(jax.jit, static_argnames=("audio", "settings"))
-def _views(
-    batch: jax.Array, normalisation: Normalisation, *, audio: config.Audio, settings: config.Spectrogram
-) -> Views:
-    return views.compute(batch, audio, settings, normalisation)
 
 
 @functools.partial(jax.jit, static_argnames="model")
