@@ -25,11 +25,11 @@ class Options:
 
 def main(options: Options) -> list[Path]:
     """Measure, print and write."""
-    import jaxvae
     from analysis.models import members
     from analysis.pages import card
+    from jaxvae import inference
 
-    encoder = jaxvae.load(options.run, member=options.member)
+    encoder = inference.load_encoder(options.run, member=options.member)
     split = members.data([encoder], options.data.directory, ("test",)).split("test")
     text = card.markdown(encoder, split)
     options.out.parent.mkdir(parents=True, exist_ok=True)

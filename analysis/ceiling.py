@@ -51,7 +51,7 @@ def main(experiment: RenderedExperiment, options: Options) -> list[Path]:
     from jaxvae.data import dataset
 
     if options.supervised:
-        encoder = inference.load(options.supervised)
+        encoder = inference.load_encoder(options.supervised)
         figures = ceiling.supervised(encoder, members.data([encoder], splits=("test",)).split("test"))
     else:
         effects.require_known(options.effects)

@@ -53,7 +53,7 @@ def main(options: Options) -> list[Path]:
     if options.clips < 1 or options.steps < 2:
         raise ValueError(f"clips is {options.clips} and steps {options.steps}; use at least 1 and 2")
     source = Source(options.run, options.step, options.member)
-    encoder = inference.load(*source)
+    encoder = inference.load_encoder(*source)
     names = options.effects or encoder.effects
     effects.require_known(name for name in names if name not in encoder.effects)
     data = members.data([encoder], options.data.directory, (options.split,), options.cluster)

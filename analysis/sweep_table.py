@@ -53,7 +53,7 @@ def main(options: Options) -> list[Path]:
     reference: list[Row] = []
     unit = ""
     if options.structure and measured:
-        encoders = {name: inference.load(options.run, member=int(name)) for name in measured}
+        encoders = {name: inference.load_encoder(options.run, member=int(name)) for name in measured}
         best = sweep_table.ordered(rows, sort)[0].name if sort == "criterion" else measured[0]
         figures, unit = sweep_table.measure(encoders, best, options.sizes, options.seed, options.data.directory)
         rows = [dataclasses.replace(row, figures=row.figures | figures.pop(row.name, {})) for row in rows]

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,7 @@ SHIPPED = Path(__file__).parent / "pretrained"
 READOUT = "readout.npz"
 """Name of the file of what was fitted after training."""
 _SHIPPED = {"pretrained": "all_effects", "pretrained_matcher": "match_all_effects"}
+_Kind = TypeVar("_Kind")
 _MODES = {"aligned": "dry_aware", "source": "source_aware"}
 """By what a dry recording is to a wet one: what the effect was put on, or another passage of the same recording."""
 
@@ -427,17 +428,30 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
         checkpoints.close()
 
 
+def load_encoder(workdir: str | Path, step: int | None = None, member: int | None = None) -> SpectrogramEncoder:
+    """The same of a run that trained a spectrogram VAE.
+
+    Raises:
+        CheckpointError: as `load`, or the run trained something else.
+    """
+    return _of_kind(load(workdir, step, member), SpectrogramEncoder, workdir, "demo")
+
+
 def load_matcher(workdir: str | Path, step: int | None = None, member: int | None = None) -> Matcher:
     """The same of a run that trained a matcher; "pretrained" is the one that comes with the package.
 
     Raises:
         CheckpointError: as `load`, or the run trained something else.
     """
-    found = load("pretrained_matcher" if str(workdir) == "pretrained" else workdir, step, member)
-    if not isinstance(found, Matcher):
+    name = "pretrained_matcher" if str(workdir) == "pretrained" else workdir
+    return _of_kind(load(name, step, member), Matcher, workdir, "match_demo")
+
+
+def _of_kind(found: Any, kind: type[_Kind], workdir: str | Path, config_name: str) -> _Kind:
+    if not isinstance(found, kind):
         raise CheckpointError(
-            f"{workdir} trained no matcher but a {type(found).__name__}; train one with python -m launch.train "
-            "configs/match_demo.py"
+            f"{workdir} trained no {kind.__name__} but a {type(found).__name__}; train one with python -m launch.train "
+            f"configs/{config_name}.py"
         )
     return found
 

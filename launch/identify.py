@@ -17,7 +17,6 @@ from typing import Annotated, Any
 
 import tyro
 
-import jaxvae
 from jaxvae import command_line
 
 
@@ -57,14 +56,14 @@ def main(options: Options) -> None:
     """Identify file after file, and print each as soon as it is known."""
     from tqdm import tqdm
 
-    from jaxvae import program_cache
+    from jaxvae import inference, program_cache
     from jaxvae.data import waveform
 
     lengths = [waveform.of_file(path).seconds for path in options.files]  # what cannot be read is said before the work
     if options.known is not None:
         waveform.of_file(options.known)
     program_cache.keep()
-    encoder = jaxvae.load(options.run, member=options.member)
+    encoder = inference.load_encoder(options.run, member=options.member)
     found = {}
     for path, seconds in zip(options.files, lengths, strict=True):
         with tqdm(total=round(seconds), unit="s", desc=path.name, delay=2.0, leave=False, file=sys.stderr) as bar:

@@ -71,9 +71,10 @@ def main(options: Options) -> list[Path]:
     kind = options.out.suffix.removeprefix(".").upper()
     if kind not in soundfile.available_formats():
         raise ValueError(f"{options.out} has no ending of an audio format; use .wav, .flac or .ogg")
-    for path in (options.settings, options.python):
+    for path in (options.out, options.settings, options.python):
         if path is not None:
             atomic_file.require_writable(path.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
     dry, rate = audio_file.read_channels(options.dry)
     reference, reference_rate = audio_file.read_channels(options.reference)
     before = None

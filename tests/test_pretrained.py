@@ -9,6 +9,8 @@ import pytest
 import jaxvae
 from jaxvae import effects, inference
 from jaxvae.answer import NO_EFFECT
+from jaxvae.data.audio import set_peak
+from jaxvae.matching import distances
 from launch import identify
 
 LOOP = "jaxvae/bundled_audio/loops/loop_tabla.ogg"
@@ -80,3 +82,33 @@ def test_identify_uses_it_with_nothing_trained(loop, tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     identify.main(identify.Options((path,)))
     assert "pretrained, from the wet recording alone" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def matcher():
+    return jaxvae.load_matcher("pretrained")
+
+
+def test_a_matcher_of_the_same_effects_comes_with_it(matcher, encoder):
+    assert set(matcher.effects) == set(encoder.effects)
+    assert "load_matcher" in (inference.SHIPPED / "CARD.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_plain_effect_is_matched_from_another_recording(matcher, loop, name):
+    """Most of the distance to the true render is closed, whatever effect of the same sound does it."""
+    dry, rate = loop
+    rate_of_model = matcher.experiment.audio.sample_rate
+    other, other_rate = jaxvae.read_audio("jaxvae/bundled_audio/loops/loop_amen.ogg")
+    kind = effects.get(name)
+    reference = kind.render(set_peak(other, -12.0), PLAIN[name], other_rate)
+    found = matcher.match(dry, reference, rate, reference_rate=other_rate)
+    assert found.excerpt_rate == rate_of_model
+    level = matcher.experiment.data.peak_dbfs
+    target = kind.render(found.excerpt, PLAIN[name], rate_of_model)
+    answer = found.excerpt
+    if found.effect != NO_EFFECT:
+        answer = effects.get(found.effect).render(found.excerpt, found.settings, rate_of_model)
+    clips = np.stack([target, answer, found.excerpt])
+    apart = distances.pairwise(distances.describe(clips, found.excerpt, sample_rate=rate_of_model))[0]
+    assert apart[1] < 0.6 * apart[2], (found.effect, found.settings, level)

@@ -80,7 +80,7 @@ def load(run: Path, chosen: Sequence[int | Literal["all"]] = (), in_one_figure: 
             index,
             f"member {index}: {titles[index]}" if titles[index] else found[index].experiment.name,
             found[index].logs,
-            inference.load(run, member=index),
+            inference.load_encoder(run, member=index),
         )
         for index in indices
     ]

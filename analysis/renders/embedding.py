@@ -100,7 +100,7 @@ def _embed_chunk(source: Source, folder: Folder, split_name: str, rows: Plan) ->
 
 @functools.lru_cache(maxsize=1)
 def _load_once(source: Source, folder: Folder, split_name: str) -> tuple[inference.SpectrogramEncoder, dataset.Split]:
-    encoder = inference.load(*source)
+    encoder = inference.load_encoder(*source)
     return encoder, dataset.load(encoder.experiment, folder).split(split_name)
 
 

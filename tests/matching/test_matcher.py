@@ -239,15 +239,17 @@ def test_what_is_known_of_the_reference_is_heard(matcher, dry, reference):
 
 
 def test_a_run_of_another_task_is_no_matcher(trained, matched):
-    with pytest.raises(CheckpointError, match="trained no matcher but a SpectrogramEncoder"):
+    with pytest.raises(CheckpointError, match=r"trained no Matcher but a SpectrogramEncoder.*configs/match_demo.py"):
         inference.load_matcher(trained)
+    with pytest.raises(CheckpointError, match=r"trained no SpectrogramEncoder but a Matcher.*configs/demo.py"):
+        inference.load_encoder(matched)
     assert isinstance(inference.load(matched), Matcher)
 
 
 def test_the_command_writes_what_it_says(matched, dry, reference, tmp_path, capsys, monkeypatch):
     soundfile.write(tmp_path / "dry.wav", np.stack([dry, 0.5 * dry], axis=1), RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "reference.flac", reference / np.abs(reference).max(), RATE)
-    out, settings, program = (tmp_path / name for name in ("out.flac", "out.json", "out.py"))
+    out, settings, program = (tmp_path / "new" / name for name in ("out.flac", "out.json", "out.py"))
     options = command.Options(
         tmp_path / "dry.wav",
         tmp_path / "reference.flac",
