@@ -53,6 +53,8 @@ class Match:
     audio: Float[np.ndarray, "*channels sample"]
     """In the form of the dry recording, at its power."""
     sample_rate: float
+    render_rate: float
+    """At which the effect was rendered: the same, unless it sounds otherwise there than where it was matched."""
     excerpt: Float[np.ndarray, " some"]
     """Of the dry recording, as it entered the effects that were compared."""
     excerpt_rate: int
@@ -77,6 +79,7 @@ class Match:
             "effect": self.effect,
             "settings": self.settings,
             "input_gain_db": self.input_gain_db,
+            "render_rate": self.render_rate,
             "answers": [dataclasses.asdict(answer) for answer in self.answers],
             "probabilities": self.probabilities,
             "matcher": self.matcher,
@@ -94,13 +97,20 @@ class Match:
         if self.effect == NO_EFFECT:
             return f'import shutil\n\nshutil.copyfile({source!r}, {target!r})  # "no effect" is the best answer\n'
         settings = "".join(f"    {name!r}: {value!r},\n" for name, value in self.settings.items())
+        there = back = resampler = ""
+        rate = "sample_rate"
+        if self.render_rate != self.sample_rate:  # at another it would sound otherwise
+            rate = f"{self.render_rate:.0f}"
+            resampler = "import soxr\n"
+            there = f"dry = soxr.resample(dry, sample_rate, {rate})\n"
+            back = f"wet = soxr.resample(wet, {rate}, sample_rate)\n"
         return (
-            "import numpy as np\nimport soundfile\n\nimport jaxvae\n\n"
+            f"import numpy as np\nimport soundfile\n{resampler}\nimport jaxvae\n\n"
             f"dry, sample_rate = soundfile.read({source!r}, dtype='float32', always_2d=True)\n"
-            f"effect = jaxvae.effects.get({self.effect!r})\nsettings = {{\n{settings}}}\n"
+            f"{there}effect = jaxvae.effects.get({self.effect!r})\nsettings = {{\n{settings}}}\n"
             f"dry = dry * np.float32(10 ** ({self.input_gain_db!r} / 20))\n"
-            "wet = [effect.render(channel, settings, sample_rate) for channel in np.ascontiguousarray(dry.T)]\n"
-            "wet = np.stack(wet, axis=1)\n"
+            f"wet = [effect.render(channel, settings, {rate}) for channel in np.ascontiguousarray(dry.T)]\n"
+            f"wet = np.stack(wet, axis=1)\n{back}"
             f"soundfile.write({target!r}, wet * (0.9 / np.abs(wet).max()), sample_rate)\n"
         )
 

@@ -149,7 +149,7 @@ class Matcher:
         if refine:
             found = search.refined(found, refine, progress and (lambda done: progress(candidates + done, total)))
         notes: list[str] = []
-        audio = self._render(recording, rate, found[0], level_db, excerpt, notes)
+        audio, render_rate = self._render(recording, rate, found[0], level_db, excerpt, notes)
         names = (*self.effects, NO_EFFECT)
         order = np.argsort(-posterior.effect, kind="stable")
         return Match(
@@ -159,6 +159,7 @@ class Matcher:
             input_gain_db=level_db,
             audio=audio.reshape(np.shape(dry)),
             sample_rate=rate,
+            render_rate=render_rate,
             excerpt=excerpt,
             excerpt_rate=model_rate,
             renders=search.renders,
@@ -242,14 +243,14 @@ class Matcher:
         level_db: float,
         excerpt: Float[np.ndarray, " some"],
         notes: list[str],
-    ) -> Float[np.ndarray, "channel sample"]:
-        """The recording through an answer, at the power that it had."""
+    ) -> tuple[Float[np.ndarray, "channel sample"], float]:
+        """The recording through an answer, at the power that it had, and the rate at which the effect was rendered."""
         if answer.effect == NO_EFFECT:
-            return recording.copy()
+            return recording.copy(), rate
         kind = next(kind for kind in self.kinds if kind.name == answer.effect)
         settings = {setting.name: setting.value for setting in answer.settings}
         model_rate = self.experiment.audio.sample_rate
-        wet_rate = rate if _same_at(kind, settings, excerpt, model_rate, rate) else model_rate
+        wet_rate = rate if _same_at(kind, settings, excerpt, model_rate, rate) else float(model_rate)
         if wet_rate != rate:
             notes.append(
                 f"{kind.name} sounds otherwise at {rate:g} Hz, so it was rendered at {model_rate:,} Hz, where it was "
@@ -266,7 +267,7 @@ class Matcher:
         over = float(peak_dbfs(wet.reshape(-1))) - _HIGHEST_DBFS
         if over > 0:
             notes.append(f"the answer is {over:.1f} dB quieter than the recording, to stay below full scale")
-        return (wet * gain(-max(0.0, over))).astype(np.float32)
+        return (wet * gain(-max(0.0, over))).astype(np.float32), wet_rate
 
 
 def _render_channels(

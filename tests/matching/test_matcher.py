@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import runpy
+import types
 
 import numpy as np
 import pytest
@@ -162,7 +163,7 @@ def test_renders_that_cannot_be_used_are_not_chosen(matcher, dry):
     assert know.match(dry, dry, RATE, candidates=4).effect == NO_EFFECT, "where none can be used"
 
 
-def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry):
+def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry, tmp_path):
     """A plug-in that counts in samples is rendered at the rate of training, and that is said."""
     kind = effects.get(DELAY)
 
@@ -179,6 +180,12 @@ def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry):
         recording, recording, 44_100, candidates=2
     )
     assert "it was rendered at 8,000 Hz" in counted.notes[0] and counted.audio.shape == recording.shape
+    assert (found.render_rate, counted.render_rate) == (44_100, 8_000)
+    names = {"jaxvae": types.SimpleNamespace(effects=types.SimpleNamespace(get=lambda name: kinds[1]))}
+    soundfile.write(tmp_path / "dry.wav", recording, 44_100, subtype="FLOAT")
+    program = counted.snippet(str(tmp_path / "dry.wav"), str(tmp_path / "wet.wav"))
+    exec(program.replace("import jaxvae\n", ""), names)
+    assert alike(soundfile.read(tmp_path / "wet.wav")[0][: len(recording)], counted.audio) > 0.999
     # Below 4 kHz, where both are, it is the same echo.
     assert alike(found.audio, counted.audio) > 0.98
 
