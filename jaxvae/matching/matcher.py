@@ -43,6 +43,7 @@ EXCERPT_SECONDS = 5.0
 """Of the dry recording that candidates are rendered of: its loudest."""
 SAMPLES = 256
 """Of the settings of each effect: what intervals and middles are read from."""
+_LIKELY, _UNLIKELY = 8, 0.01  # effects whose settings are sampled, if no other is more probable than that
 _HIGHEST_DBFS = -1.0  # of the answer
 _SAME_SOUND = 0.25  # distance of two renders of one setting that pass for the same
 
@@ -89,12 +90,21 @@ class Matcher:
         logits = np.where(found[: len(logits)], logits, -np.inf)
         shares = np.exp(logits - logits.max())
         shares = np.append(shares, np.zeros(len(self.kinds) + 1 - len(shares)))  # trained without untouched clips
-        count = len(self.kinds)
+        shares /= shares.sum()
+        return Posterior(shares, self._settings(hidden, shares, seed))
+
+    def _settings(
+        self, hidden: Float[np.ndarray, "1 feature"], shares: Float[np.ndarray, " kind"], seed: int
+    ) -> tuple[Float[np.ndarray, "sample parameter"], ...]:
+        """Samples of the settings of each effect; of those that are too unlikely to be rendered, uniform ones."""
+        count, order = len(self.kinds), np.argsort(-shares[:-1], kind="stable")
+        if count > _LIKELY and shares[order[_LIKELY]] < _UNLIKELY:  # two shapes are compiled, and no more
+            order = order[:_LIKELY]
         noise = jax.random.normal(jax.random.key(seed), (count, SAMPLES, max(1, *self.parameters)))
-        many = jnp.repeat(hidden, count, axis=0)
-        settings = np.asarray(_settings(self.weights, many, jnp.arange(count), noise, model=self._model))
-        own = [settings[index, :, : len(kind.parameters)] for index, kind in enumerate(self.kinds)]
-        return Posterior(shares / shares.sum(), tuple(own))
+        many = jnp.repeat(hidden, len(order), axis=0)
+        found = np.array(controller.as_setting(noise))
+        found[order] = _settings(self.weights, many, jnp.asarray(order), noise[order], model=self._model)
+        return tuple(found[index, :, : len(kind.parameters)] for index, kind in enumerate(self.kinds))
 
     def match(
         self,

@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+import scipy.stats
 import soundfile
 
 from jaxvae import effects, inference
@@ -297,3 +298,16 @@ def test_options_that_make_no_sense_are_refused(change, message, tmp_path):
 def test_an_ending_that_is_no_format_is_refused_before_the_work(tmp_path):
     with pytest.raises(ValueError, match="no ending of an audio format"):
         command.main(command.Options(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path, tmp_path / "out.txt"))
+
+
+def test_settings_of_effects_that_are_out_of_the_question_are_uniform(matcher, monkeypatch):
+    """They are not worth the time of a sample; those of all others are the flow's, whoever else is sampled."""
+    hidden = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
+    every = matcher._settings(hidden, np.array([0.5, 0.4, 0.1]), seed=0)
+    monkeypatch.setattr(matching, "_LIKELY", 1)
+    first, second = matcher._settings(hidden, np.array([0.999, 0.0005, 0.0005]), seed=0)
+    np.testing.assert_allclose(first, every[0], atol=1e-6)
+    assert all(scipy.stats.kstest(column, "uniform").pvalue > 1e-4 for column in second.T)
+    assert np.abs(second - every[1]).max() > 0.01
+    both = matcher._settings(hidden, np.array([0.6, 0.3, 0.1]), seed=0)
+    np.testing.assert_allclose(both[1], every[1], atol=1e-6)
