@@ -108,10 +108,8 @@ def test_every_other_command_of_the_readme_is_known_and_make_has_its_targets():
         assert re.search(rf"(?m)^{target}:", Path("Makefile").read_text()), target
 
 
-def test_the_code_of_the_readme_runs_as_it_is_written(matched, tmp_path, monkeypatch):
+def test_the_code_of_the_readme_runs_as_it_is_written(tmp_path, monkeypatch):
     (code,) = blocks("python")
-    (tmp_path / "runs").mkdir()
-    shutil.copytree(matched, tmp_path / "runs" / "match_demo")
     (tmp_path / "jaxvae").mkdir()
     (tmp_path / "jaxvae" / "bundled_audio").symlink_to(Path("jaxvae/bundled_audio").absolute())
     monkeypatch.chdir(tmp_path)
