@@ -158,7 +158,7 @@ def test_the_console_command_lists_all_others_and_runs_them_beside_a_users_own_p
 
 
 def test_embedding_needs_no_package_of_an_extra(trained):
-    extras = "matplotlib sklearn umap librosa numba tensorboard PIL jinja2 cma distributed dask torch"
+    extras = "matplotlib sklearn umap librosa numba tensorboard PIL jinja2 distributed dask torch"
     command = [sys.executable, "-c", ABSENT, extras, str(trained)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -172,7 +172,6 @@ def test_embedding_needs_no_package_of_an_extra(trained):
         ("tensorboard.plugins", "train"),
         ("sklearn.decomposition", "analysis"),
         ("umap", "analysis"),
-        ("cma", "analysis"),
         ("dask", "cluster"),
         ("torch", "benchmark"),
         ("jax", None),

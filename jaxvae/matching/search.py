@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import cma
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,6 +88,8 @@ class Search:
         best = found[0]
         if best.effect == NO_EFFECT:
             return found
+        import cma  # here, because it takes long to import and nothing else needs it
+
         index = [kind.name for kind in self._kinds].index(best.effect)
         kind, own = self._kinds[index], self._posterior.settings[index]
         z = np.asarray(controller.as_quantile(jnp.asarray(own)))
