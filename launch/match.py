@@ -11,13 +11,16 @@ rendered at the rate of the dry file, channel by channel, at its power; the form
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 import jaxvae
 from jaxvae import atomic_file, command_line
+
+_SECONDS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of the recording [{elapsed}<{remaining}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,6 @@ def main(options: Options) -> list[Path]:
     from tqdm import tqdm
 
     from jaxvae import program_cache
-    from jaxvae.data import audio_file
 
     kind = options.out.suffix.removeprefix(".").upper()
     if kind not in soundfile.available_formats():
@@ -75,40 +77,35 @@ def main(options: Options) -> list[Path]:
         if path is not None:
             atomic_file.require_writable(path.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
-    dry, rate = audio_file.read_channels(options.dry)
-    reference, reference_rate = audio_file.read_channels(options.reference)
-    before = None
-    if options.reference_dry is not None:
-        before, before_rate = audio_file.read_channels(options.reference_dry)
-        if before_rate != reference_rate:
-            raise ValueError(
-                f"{options.reference_dry} has {before_rate} Hz, {options.reference} {reference_rate} Hz; convert one"
-            )
     program_cache.keep()
     matcher = jaxvae.load_matcher(options.run, member=options.member)
-    with tqdm(total=options.candidates + options.refine, unit="render", delay=1.0, leave=False, file=sys.stderr) as bar:
+    look = {"delay": 1.0, "leave": False, "file": sys.stderr}
+    with (
+        tqdm(total=options.candidates + options.refine, unit="render", desc="match", **look) as renders,
+        tqdm(unit="s", desc="write", bar_format=_SECONDS, **look) as seconds,
+    ):
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+        def show(bar: tqdm) -> Callable[[Any, Any], None]:
+            def update(done: float | int, total: float | int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        found = matcher.match(
-            dry,
-            reference,
-            rate,
-            reference_rate=reference_rate,
-            reference_dry=before,
+            return update
+
+        found = matcher.match_file(
+            options.dry,
+            options.reference,
+            options.out,
+            reference_dry=options.reference_dry,
             same_recording=options.same_recording,
             allowed=options.effects or None,
             candidates=options.candidates,
             refine=options.refine,
             seed=options.seed,
-            progress=show,
+            progress=show(renders),
+            written=show(seconds),
         )
     print(found)
-    with atomic_file.write(options.out) as file:
-        subtype = "PCM_24" if "PCM_24" in soundfile.available_subtypes(kind) else None
-        soundfile.write(file, found.audio.T, int(rate), format=kind, subtype=subtype)
     written = [options.out]
     for path, text in ((options.settings, found.json), (options.python, found.snippet)):
         if path is not None:

@@ -27,7 +27,7 @@ ORDER = """
     jaxvae.training: run_folder rendered
     jaxvae.training: vae_steps pictures vae_task controller_steps match_task run loop
     jaxvae: answer windows
-    jaxvae.matching: distances choice match search matcher effect_gradient
+    jaxvae.matching: distances choice match rendering search matcher effect_gradient
     jaxvae: inference readouts release command_line __init__
     launch: hosts contents console
     analysis: __init__

@@ -10,6 +10,7 @@ Conventions
     them.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -26,6 +27,9 @@ from jaxtyping import Float, Num
 _BACK_ENDS = ("pedalboard", "mda")
 _REGISTERED: list[Any] = []
 _VST3 = "vst3:"
+
+BLOCK_SAMPLES = 2**16
+"""Of a recording that is rendered block by block. Every length at which a back-end runs its plug-ins divides it."""
 
 
 class EffectError(RuntimeError):
@@ -98,6 +102,9 @@ class Effect:
     renderer: Callable[[], str | None] = dataclasses.field(default=lambda: "", repr=False, compare=False)
     """Names what renders it, by a version or a digest, as far as that is known; None where it is not installed. Clips
     of another renderer are another data set."""
+    open: "Opener | None" = dataclasses.field(default=None, repr=False, compare=False)
+    """(swept and held settings, sample_rate) -> context of a render that goes on from block to block, where the
+    back-end has one. Called with checked arguments; use `opened`."""
 
     def settings(self, normalized: Num[np.ndarray, " parameter"]) -> dict[str, float]:
         """Physical settings by name of one row of normalized ones; NaN may only pad the row at its end."""
@@ -119,16 +126,29 @@ class Effect:
         settings; they are passed on for the caller to judge. Unknown names, values out of range and clips of another
         form raise ValueError.
         """
-        dry = np.asarray(dry)
-        if dry.ndim != 1 or not dry.size or not np.issubdtype(dry.dtype, np.floating):
-            raise ValueError(
-                f"the dry clip is {dry.dtype} of shape {dry.shape}; use mono floats of shape (sample,), not empty"
-            )
-        if not np.isfinite(dry).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(dry))} samples of the dry clip are NaN or infinite")
-        if not sample_rate > 0:
-            raise ValueError(f"sample_rate is {sample_rate} Hz; use more than 0")
-        wet = self.process(np.ascontiguousarray(dry, np.float32), self._complete(settings), sample_rate)
+        _require_rate(sample_rate)
+        dry = _one_clip(dry)
+        return self._as_long(self.process(dry, self._complete(settings), sample_rate), dry)
+
+    @contextlib.contextmanager
+    def opened(self, settings: Mapping[str, float], sample_rate: int) -> "Iterator[Render]":
+        """A render of one recording in blocks of `BLOCK_SAMPLES`, of which only the last may be shorter.
+
+        What it gives is what `render` gives of all blocks together, and no more than one is in memory: only of effects
+        that have `open`. ValueError as `render`, and of an effect that has not.
+        """
+        if self.open is None:
+            raise ValueError(f"{self.name} renders whole recordings only; use render")
+        _require_rate(sample_rate)
+        with self.open(self._complete(settings), sample_rate) as process:
+
+            def render(block: np.ndarray) -> np.ndarray:
+                block = _one_clip(block)
+                return self._as_long(process(block), block)
+
+            yield render
+
+    def _as_long(self, wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
         if wet.shape != dry.shape:
             raise RuntimeError(f"{self.name} returned shape {wet.shape} for a clip of shape {dry.shape}")
         return wet
@@ -148,6 +168,26 @@ class Effect:
                 raise ValueError(f"{name} of {self.name} is {value:g}; use {minimum:g} to {maximum:g} {unit}".rstrip())
         defaults = {parameter.name: parameter.default for parameter in self.parameters}
         return {**held, **defaults, **{name: float(value) for name, value in settings.items()}}
+
+
+Render = Callable[[np.ndarray], np.ndarray]
+Opener = Callable[[dict[str, float], int], contextlib.AbstractContextManager[Render]]
+
+
+def _one_clip(dry: Num[np.ndarray, "..."]) -> Float[np.ndarray, " sample"]:
+    dry = np.asarray(dry)
+    if dry.ndim != 1 or not dry.size or not np.issubdtype(dry.dtype, np.floating):
+        raise ValueError(
+            f"the dry clip is {dry.dtype} of shape {dry.shape}; use mono floats of shape (sample,), not empty"
+        )
+    if not np.isfinite(dry).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(dry))} samples of the dry clip are NaN or infinite")
+    return np.ascontiguousarray(dry, np.float32)
+
+
+def _require_rate(sample_rate: int) -> None:
+    if not sample_rate > 0:
+        raise ValueError(f"sample_rate is {sample_rate} Hz; use more than 0")
 
 
 def register(back_end: Any) -> None:
@@ -229,7 +269,8 @@ def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str
     process = functools.partial(_process_recorded, name, parameters, held)
     known = table().get(name)
     main_thread = name.startswith(_VST3) if known is None else known.main_thread
-    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name))
+    opener = None if known is None or known.open is None else functools.partial(_open_recorded, name, parameters, held)
+    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name), opener)
 
 
 def _process_recorded(
@@ -240,10 +281,26 @@ def _process_recorded(
     settings: dict[str, float],
     sample_rate: int,
 ) -> np.ndarray:
+    return _present(name, parameters, held).process(dry, settings, sample_rate)
+
+
+def _open_recorded(
+    name: str,
+    parameters: tuple[Parameter, ...],
+    held: tuple[tuple[str, float], ...],
+    settings: dict[str, float],
+    sample_rate: int,
+) -> contextlib.AbstractContextManager[Render]:
+    opener = _present(name, parameters, held).open
+    assert opener is not None
+    return opener(settings, sample_rate)
+
+
+def _present(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str, float], ...]) -> Effect:
     present = get(name)
     if (present.parameters, present.held) != (parameters, held):
         raise ValueError(f"{name} has other parameters here than when the data set was made; install that version")
-    return present.process(dry, settings, sample_rate)
+    return present
 
 
 def cores() -> int:

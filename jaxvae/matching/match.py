@@ -50,8 +50,8 @@ class Match:
     """Of the effects and of none, by what was heard, the largest first."""
     input_gain_db: float
     """By what the recording is amplified before the effect."""
-    audio: Float[np.ndarray, "*channels sample"]
-    """In the form of the dry recording, at its power."""
+    audio: Float[np.ndarray, "*channels sample"] | None
+    """In the form of the dry recording, at its power; None where it is a file (`Matcher.match_file`)."""
     sample_rate: float
     render_rate: float
     """At which the effect was rendered: the same, unless it sounds otherwise there than where it was matched."""

@@ -117,6 +117,27 @@ def test_a_render_depends_only_on_its_arguments(name):
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
+def test_block_by_block_is_as_the_whole_also_beside_another_recording(name):
+    effect, block = effects.get(name), effects.BLOCK_SAMPLES
+    settings = effect.settings(np.random.default_rng(1).random(len(effect.parameters)))
+    first, second = (clip(2 * block + 777, seed) for seed in (0, 1))
+    with effect.opened(settings, RATE) as one, effect.opened(settings, RATE) as other:
+        pairs = [(one(first[at : at + block]), other(second[at : at + block])) for at in range(0, len(first), block)]
+    for pieces, dry in zip(zip(*pairs, strict=True), (first, second), strict=True):
+        np.testing.assert_array_equal(np.concatenate(pieces), effect.render(dry, settings, RATE))
+    recorded = effects.recorded(name, effect.parameters, effect.held)
+    with recorded.opened(settings, RATE) as again:
+        np.testing.assert_array_equal(again(first[:block]), pairs[0][0])
+    with pytest.raises(ValueError, match="NaN or infinite"), effect.opened(settings, RATE) as process:
+        process(np.full(9, np.nan, np.float32))
+    with (
+        pytest.raises(ValueError, match="renders whole recordings only"),
+        dataclasses.replace(effect, open=None).opened(settings, RATE),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", AVAILABLE)
 def test_very_short_clips_keep_their_length(name):
     for samples in (1, 2, 3):
         assert effects.get(name).render(clip(samples + 8)[:samples], {}, RATE).shape == (samples,)

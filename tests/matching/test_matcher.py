@@ -154,7 +154,7 @@ def test_renders_that_cannot_be_used_are_not_chosen(matcher, dry):
     def process(dry, settings, rate):
         return dry * np.nan if settings.get("drive_db", 40) > 20 else 2 * dry
 
-    kinds = tuple(dataclasses.replace(kind, process=process) for kind in matcher.kinds)
+    kinds = tuple(dataclasses.replace(kind, process=process, open=None) for kind in matcher.kinds)
     settings = [samples([0.5], 0.3), samples([0.5] * 3, 0.1)]
     know = knowing(dataclasses.replace(matcher, kinds=kinds), [1.0, 0.0, 0.0], settings)
     found = know.match(dry, dry, RATE, candidates=12, refine=8)
@@ -176,7 +176,8 @@ def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry, t
     given = ([0.0, 1.0, 0.0], [samples([0.5], 0.1), samples([0.6, 0.3, 1.0], 0.0)])
     found = knowing(matcher, *given).match(recording, recording, 44_100, candidates=2)
     assert not found.notes and found.audio.shape == recording.shape
-    kinds = tuple(dataclasses.replace(k, process=in_samples) if k.name == DELAY else k for k in matcher.kinds)
+    counting = dataclasses.replace(matcher.kinds[1], process=in_samples, open=None)
+    kinds = (matcher.kinds[0], counting)
     counted = knowing(dataclasses.replace(matcher, kinds=kinds), *given).match(
         recording, recording, 44_100, candidates=2
     )
@@ -193,8 +194,10 @@ def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry, t
 
 def test_an_effect_that_fails_on_the_whole_recording_is_an_error(matcher, dry):
     kinds = tuple(
-        dataclasses.replace(k, process=lambda dry, settings, rate: 2 * dry if len(dry) == 5 * RATE else 0 * dry)
-        for k in matcher.kinds
+        dataclasses.replace(
+            kind, process=lambda dry, settings, rate: 2 * dry if len(dry) == 5 * RATE else 0 * dry, open=None
+        )
+        for kind in matcher.kinds
     )
     know = knowing(
         dataclasses.replace(matcher, kinds=kinds), [1.0, 0.0, 0.0], [samples([0.5], 0.1), samples([0.5] * 3, 0.1)]
@@ -244,6 +247,33 @@ def test_what_is_known_of_the_reference_is_heard(matcher, dry, reference):
     source = matcher.posterior(tracks, passages).effect
     aligned = matcher.posterior(tracks, before=matching.waveform.tracks(dry[: len(reference)], RATE)[0]).effect
     assert not np.allclose(blind, source) and not np.allclose(source, aligned)
+
+
+def test_files_are_matched_as_arrays_are(matcher, dry, reference, tmp_path):
+    stereo, rate = np.stack([np.tile(dry, 4), np.tile(dry[::-1], 4)]), 11_025
+    for name, audio in (("dry.wav", stereo), ("reference.wav", reference)):
+        soundfile.write(tmp_path / name, audio.T, rate, subtype="FLOAT")
+    files, told = (tmp_path / "dry.wav", tmp_path / "reference.wav", tmp_path / "out.wav"), []
+    for same in (False, True):
+        options = {"candidates": 4, "same_recording": same, "allowed": [DELAY]}
+        of_files = matcher.match_file(*files, **options, written=lambda *done: told.append(done))
+        of_arrays = matcher.match(stereo, reference, rate, **options)
+        assert of_files.audio is None and of_files.answers == of_arrays.answers
+        np.testing.assert_array_equal(of_files.excerpt, of_arrays.excerpt)
+        np.testing.assert_allclose(soundfile.read(files[2])[0].T, of_arrays.audio, atol=2**-22)
+    assert told[-1][0] == told[-1][1] == pytest.approx(stereo.shape[1] / rate)
+
+
+def test_the_excerpt_is_the_loudest_of_the_recording(matcher, dry, reference):
+    quiet = 0.1 * np.tile(dry, 6)
+    quiet[13 * RATE : 18 * RATE] += 0.5 * dry
+    found = matcher.match(quiet, reference, RATE, candidates=2)
+    level = 10 ** (found.input_gain_db / 20)
+    start = int(np.argmax(np.correlate(quiet, found.excerpt, "valid")))
+    np.testing.assert_allclose(quiet[start : start + 5 * RATE] * level, found.excerpt, atol=1e-5)
+    assert abs(start / RATE - 13) < 0.6  # its notes decay: half a second more or less is as loud
+    energy = np.convolve(quiet.astype(np.float64) ** 2, np.ones(5 * RATE), "valid")
+    assert energy[start] > 0.999 * energy.max()
 
 
 def test_a_run_of_another_task_is_no_matcher(trained, matched):
