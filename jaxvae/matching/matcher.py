@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Matcher:
     kinds: tuple[Effect, ...]
     parameters: tuple[int, ...]
     """Number of parameters of each kind of clips that the controller was trained on."""
+    temperatures: Mapping[str, float]
+    """By what logits of effects are divided in each mode, to be as sure as they are right of unknown recordings."""
     dataset: str = ""
     """Identity of the data set that it was trained on."""
     dataset_folders: tuple[str, ...] = ()
@@ -86,7 +88,8 @@ class Matcher:
         """
         found = self._kinds_allowed(allowed)
         hidden = self._hear(list(reference), passages, before)
-        logits = np.asarray(_effect(self.weights, hidden, model=self._model))[0]
+        mode = "dry_aware" if before is not None else "blind" if passages is None else "source_aware"
+        logits = np.asarray(_effect(self.weights, hidden, model=self._model))[0] / self.temperatures[mode]
         logits = np.where(found[: len(logits)], logits, -np.inf)
         shares = np.exp(logits - logits.max())
         shares = np.append(shares, np.zeros(len(self.kinds) + 1 - len(shares)))  # trained without untouched clips

@@ -276,6 +276,18 @@ def test_the_excerpt_is_the_loudest_of_the_recording(matcher, dry, reference):
     assert energy[start] > 0.999 * energy.max()
 
 
+def test_probabilities_of_effects_are_at_the_temperature_of_validation(matcher, dry, reference):
+    raw = dataclasses.replace(matcher, temperatures=dict.fromkeys(matcher.temperatures, 1.0))
+    mild = dataclasses.replace(matcher, temperatures={"blind": 4.0, "source_aware": 2.0, "dry_aware": 1.0})
+    tracks = matching.waveform.tracks(reference, RATE)
+    known = {"blind": {}, "source_aware": {"passages": matching.waveform.tracks(dry, RATE)}}
+    known["dry_aware"] = {"before": matching.waveform.tracks(dry[: len(reference)], RATE)[0]}
+    for mode, temperature in mild.temperatures.items():
+        sure, less = (one.posterior(tracks, **known[mode]).effect for one in (raw, mild))
+        expected = sure ** (1 / temperature)
+        np.testing.assert_allclose(less, expected / expected.sum(), rtol=1e-4)
+
+
 def test_a_run_of_another_task_is_no_matcher(trained, matched):
     with pytest.raises(CheckpointError, match=r"trained no Matcher but a SpectrogramEncoder.*configs/match_demo.py"):
         inference.load_matcher(trained)
