@@ -117,7 +117,9 @@ def read_recipe(shard: Shard, folder: Folder) -> Recipe:
     path = folder.path(shard.recipe)
     try:
         with np.load(io.BytesIO(path.read_bytes())) as file:  # of a path, numpy would leave a bad one open
-            return Recipe(*(file[field] for field in Recipe._fields))
+            recipe = Recipe(*(file[field] for field in Recipe._fields))
+            missing = len(clips.REASONS) - recipe.redraws.shape[1]  # of older sets
+            return recipe._replace(redraws=np.pad(recipe.redraws, ((0, 0), (0, missing))))
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it to render it anew") from error
 

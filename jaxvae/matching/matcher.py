@@ -283,10 +283,8 @@ class Matcher:
 def _render_channels(
     kind: Effect, settings: dict[str, float], dry: Float[np.ndarray, "channel sample"], rate: int
 ) -> list[Float[np.ndarray, " sample"]]:
-    """Each by itself, on all cores where the effect can be."""
+    """Each by itself, on all cores."""
     channels = [np.ascontiguousarray(channel) for channel in dry]
-    if kind.main_thread:
-        return [kind.render(channel, settings, rate) for channel in channels]
     with ThreadPoolExecutor(effects.cores()) as threads:
         return list(threads.map(lambda channel: kind.render(channel, settings, rate), channels))
 
@@ -297,7 +295,7 @@ def _same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate
         return True
     try:
         resampled = kind.render(soxr.resample(excerpt, rate, other), settings, int(other))
-    except ValueError:  # a frequency that this rate cannot have
+    except (ValueError, effects.PluginError):  # such as a frequency that this rate cannot have
         return False
     wet = kind.render(excerpt, settings, rate)
     if not np.isfinite(resampled).all():
