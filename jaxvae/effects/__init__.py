@@ -192,7 +192,7 @@ def unavailable() -> dict[str, str]:
 
 def renderer(name: str) -> str | None:
     """What renders the effect of that name here (`Effect.renderer`); None where it is missing or unknown."""
-    if name.startswith(_VST3):
+    if is_vst3(name):
         return importlib.import_module(f"{__name__}.vst3").renderer(name)
     effect = table().get(name)
     return None if effect is None else effect.renderer()
@@ -210,13 +210,13 @@ def require_available(kinds: Sequence[Effect]) -> None:
     for kind in kinds:
         if kind.name in missing:
             raise FileNotFoundError(f"{kind.name} cannot be rendered here: {missing[kind.name]}")
-        if kind.name.startswith(_VST3) and renderer(kind.name) is None:
+        if is_vst3(kind.name) and renderer(kind.name) is None:
             raise FileNotFoundError(f"{kind.name} cannot be rendered here: there is no such file")
 
 
 def get(name: str) -> Effect:
     """The effect of that name. An unknown name raises ValueError, a missing VST3 FileNotFoundError."""
-    if name.startswith(_VST3):
+    if is_vst3(name):
         return importlib.import_module(f"{__name__}.vst3").load(name)
     effects = table()
     if name not in effects:
@@ -226,6 +226,19 @@ def get(name: str) -> Effect:
         hint = f"did you mean {' or '.join(matches)}?" if matches else f"known are {', '.join(effects)}."
         raise ValueError(f"no effect is named {name}; {hint} A VST3 plug-in is named {_VST3}/path/to/plugin.vst3")
     return effects[name]
+
+
+def is_vst3(name: str) -> bool:
+    """Whether an effect of that name is a VST3 plug-in."""
+    return name.startswith(_VST3)
+
+
+def preset(name: str, settings: Mapping[str, float]) -> bytes:
+    """The state of a VST3 plug-in at settings, a .vstpreset, which hosts of such plug-ins load.
+
+    Settings that are left out take their defaults. Raises as `get` and `Effect.render`.
+    """
+    return importlib.import_module(f"{__name__}.vst3").preset(name, settings)
 
 
 def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str, float], ...]) -> Effect:

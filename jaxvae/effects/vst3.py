@@ -78,10 +78,7 @@ def load(name: str) -> Effect:
 
 
 def preset(name: str, settings: Mapping[str, float]) -> bytes:
-    """The plug-in's state at these settings, a .vstpreset, which hosts of VST3 plug-ins load.
-
-    Settings that are left out take their defaults. Raises ValueError and PluginError as `Effect.render`.
-    """
+    """The plug-in's state at these settings, a .vstpreset (`jaxvae.effects.preset`)."""
     complete = load(name).complete(settings)
     plugin = _plugin(name)
     with plugin.workers.one() as worker:

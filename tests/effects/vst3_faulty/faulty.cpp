@@ -4,6 +4,7 @@
 //     nan                  what it renders
 //     late                 its output is kLatency samples late, which it reports
 //     growing              with each block it reports kLatency samples more, for which pedalboard waits for ever
+//     long                 it crashes after kLong samples, whatever the settings
 //     blocks               in blocks of more than kLargest samples it renders NaN, whatever the settings
 //     fragile              in blocks of more than kLargest samples it crashes, whatever the settings
 #include "DistrhoPlugin.hpp"
@@ -21,7 +22,7 @@
 START_NAMESPACE_DISTRHO
 
 static const float kAbove = 0.8f;
-static const uint32_t kLatency = 300, kLargest = 2048;
+static const uint32_t kLatency = 300, kLargest = 2048, kLong = 60000;
 
 static std::string fileName() {
     Dl_info info;
@@ -55,6 +56,7 @@ protected:
 
     void activate() override {
         for (std::vector<float>& line : lines) line.assign(kLatency, 0.0f);
+        passed = 0;
     }
 
     void run(const float** inputs, float** outputs, uint32_t frames) override {
@@ -63,6 +65,8 @@ protected:
         if (faulty && behaviour == "abort") { std::fputs("no table for this setting\n", stderr); std::abort(); }
         if (faulty && behaviour == "hang") for (;;) sleep(1);
         if (faulty && behaviour == "growing") setLatency(reported += kLatency);
+        passed += frames;
+        if (passed > kLong && behaviour == "long") std::abort();
         if (frames > kLargest && behaviour == "fragile") std::abort();
         const bool nan = (faulty && behaviour == "nan") || (frames > kLargest && behaviour == "blocks");
         for (uint32_t channel = 0; channel < 2; ++channel) {
@@ -81,7 +85,7 @@ private:
 
     const std::string behaviour;
     float values[2] = {0.5f, 0.0f};
-    uint32_t reported = 0;
+    uint32_t reported = 0, passed = 0;
     std::vector<float> lines[2];
 };
 
