@@ -307,6 +307,8 @@ def render_many(
             if effects[clip].name not in _TOLD:
                 _TOLD.add(effects[clip].name)
                 tqdm.write(f"{error}. Clips at which it fails are left out", file=sys.stderr)
+        except EffectError as error:  # which names the effect
+            raise EffectError(f"clip {clip}: {error}") from error
         except Exception as error:
             raise EffectError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""What a matcher answers: effects with settings that sound like a reference, the render, and a preset."""
+"""What a matcher answers: effects with settings that sound like a reference, the render, and what reproduces it elsewhere."""
 
 import dataclasses
 import json
@@ -76,7 +76,7 @@ class Match:
         return {setting.name: setting.value for setting in self.answers[0].settings}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without audio: a preset, which `render` of the effect takes."""
+        """Plain values, without audio; `render` of the effect takes the settings."""
         return {
             "effect": self.effect,
             "settings": self.settings,
