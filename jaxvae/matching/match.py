@@ -1,4 +1,4 @@
-"""What a matcher answers: effects with settings that sound like a reference, the render, and what reproduces it elsewhere."""
+"""What a matcher answers: effects with settings that sound like a reference, the render, and how to make it again."""
 
 import dataclasses
 import json
