@@ -39,10 +39,9 @@ WET_PEAK_DBFS = -1.0
 WET_SILENT_DBFS = -80.0
 EXPLODING_DBFS = 40.0
 REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding", "crashed", "hung")
-"""A new one comes last: in the files of older sets are those before it."""
 
 FAILURES = ("crashed", "hung")
-"""Those of a plug-in."""
+"""Those of a plug-in, the last ones of REASONS: shards where there were none do not mention them."""
 
 _PASSAGES = 8  # draws of another passage
 _ATTEMPTS = 20  # at a clip's render
