@@ -16,17 +16,19 @@ import difflib
 import functools
 import importlib
 import os
-import threading
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Num
+from tqdm import tqdm
 
 _BACK_ENDS = ("pedalboard", "mda")
 _REGISTERED: list[Any] = []
 _VST3 = "vst3:"
+_TOLD: set[str] = set()  # effects of whose failures was told
 
 BLOCK_SAMPLES = 2**16
 """Of a recording that is rendered block by block. Every length at which a back-end runs its plug-ins divides it."""
@@ -34,6 +36,15 @@ BLOCK_SAMPLES = 2**16
 
 class EffectError(RuntimeError):
     """A render that failed; the message names the clip, the effect and its settings."""
+
+
+class PluginError(EffectError):
+    """A clip at which a plug-in failed in a process of its own, which was ended; other clips can be rendered."""
+
+    def __init__(self, message: str, reason: Literal["crashed", "hung"]) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """What the plug-in did."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +108,6 @@ class Effect:
     """Controls that are not swept (switches, controls that change nothing, output gains) and their values."""
     process: Callable[[np.ndarray, dict[str, float], int], np.ndarray] = dataclasses.field(repr=False, compare=False)
     """(dry, swept and held settings, sample_rate) -> wet. Called with checked arguments; use `render`."""
-    main_thread: bool = False
-    """Whether the back-end works on Python's main thread only."""
     renderer: Callable[[], str | None] = dataclasses.field(default=lambda: "", repr=False, compare=False)
     """Names what renders it, by a version or a digest, as far as that is known; None where it is not installed. Clips
     of another renderer are another data set."""
@@ -124,11 +133,11 @@ class Effect:
 
         Settings that are left out take their defaults. A plug-in may return NaN or huge values at extreme
         settings; they are passed on for the caller to judge. Unknown names, values out of range and clips of another
-        form raise ValueError.
+        form raise ValueError, and a plug-in that crashes or hangs in a process of its own PluginError.
         """
         _require_rate(sample_rate)
         dry = _one_clip(dry)
-        return self._as_long(self.process(dry, self._complete(settings), sample_rate), dry)
+        return self._as_long(self.process(dry, self.complete(settings), sample_rate), dry)
 
     @contextlib.contextmanager
     def opened(self, settings: Mapping[str, float], sample_rate: int) -> "Iterator[Render]":
@@ -140,7 +149,7 @@ class Effect:
         if self.open is None:
             raise ValueError(f"{self.name} renders whole recordings only; use render")
         _require_rate(sample_rate)
-        with self.open(self._complete(settings), sample_rate) as process:
+        with self.open(self.complete(settings), sample_rate) as process:
 
             def render(block: np.ndarray) -> np.ndarray:
                 block = _one_clip(block)
@@ -153,8 +162,8 @@ class Effect:
             raise RuntimeError(f"{self.name} returned shape {wet.shape} for a clip of shape {dry.shape}")
         return wet
 
-    def _complete(self, settings: Mapping[str, float]) -> dict[str, float]:
-        """Every swept and held control and its value."""
+    def complete(self, settings: Mapping[str, float]) -> dict[str, float]:
+        """Every swept and held control and its value. Unknown names and values out of range raise ValueError."""
         parameters = {parameter.name: parameter for parameter in self.parameters}
         held = dict(self.held)
         for name, value in settings.items():
@@ -223,7 +232,7 @@ def unavailable() -> dict[str, str]:
 
 def renderer(name: str) -> str | None:
     """What renders the effect of that name here (`Effect.renderer`); None where it is missing or unknown."""
-    if name.startswith(_VST3):
+    if is_vst3(name):
         return importlib.import_module(f"{__name__}.vst3").renderer(name)
     effect = table().get(name)
     return None if effect is None else effect.renderer()
@@ -241,13 +250,13 @@ def require_available(kinds: Sequence[Effect]) -> None:
     for kind in kinds:
         if kind.name in missing:
             raise FileNotFoundError(f"{kind.name} cannot be rendered here: {missing[kind.name]}")
-        if kind.name.startswith(_VST3) and renderer(kind.name) is None:
+        if is_vst3(kind.name) and renderer(kind.name) is None:
             raise FileNotFoundError(f"{kind.name} cannot be rendered here: there is no such file")
 
 
 def get(name: str) -> Effect:
     """The effect of that name. An unknown name raises ValueError, a missing VST3 FileNotFoundError."""
-    if name.startswith(_VST3):
+    if is_vst3(name):
         return importlib.import_module(f"{__name__}.vst3").load(name)
     effects = table()
     if name not in effects:
@@ -259,6 +268,19 @@ def get(name: str) -> Effect:
     return effects[name]
 
 
+def is_vst3(name: str) -> bool:
+    """Whether an effect of that name is a VST3 plug-in."""
+    return name.startswith(_VST3)
+
+
+def preset(name: str, settings: Mapping[str, float]) -> bytes:
+    """The state of a VST3 plug-in at settings, a .vstpreset, which hosts of such plug-ins load.
+
+    Settings that are left out take their defaults. Raises as `get` and `Effect.render`.
+    """
+    return importlib.import_module(f"{__name__}.vst3").preset(name, settings)
+
+
 def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str, float], ...]) -> Effect:
     """The effect of that name as a data set recorded it, whether or not it is here; only a render needs it.
 
@@ -268,9 +290,8 @@ def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str
 
     process = functools.partial(_process_recorded, name, parameters, held)
     known = table().get(name)
-    main_thread = name.startswith(_VST3) if known is None else known.main_thread
     opener = None if known is None or known.open is None else functools.partial(_open_recorded, name, parameters, held)
-    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name), opener)
+    return Effect(name, parameters, held, process, functools.partial(renderer, name), opener)
 
 
 def _process_recorded(
@@ -315,13 +336,15 @@ def render_many(
     sample_rate: int,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
+    failed: dict[int, PluginError] | None = None,
 ) -> Float[np.ndarray, "clip sample"]:
     """Wet clips, float32, one effect and one row of settings (NaN-padded) for each dry clip.
 
-    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. Effects of
-    `main_thread` are rendered by the caller meanwhile. The result does not depend on the number of workers. NaN
-    and exploding renders are returned as they are; the caller counts and redraws them. `progress` is called with the
-    number of clips done so far. The first render that fails stops the rest and raises EffectError.
+    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. The result does
+    not depend on the number of workers. NaN and exploding renders are returned as they are; the caller counts and
+    redraws them. A clip at which a plug-in crashed or hung in a process of its own is all NaN, and entered in `failed`;
+    the first of an effect is told on the standard error. `progress` is called with the number of clips done so far. The
+    first render that fails otherwise stops the rest and raises EffectError.
     """
     if not len(effects) == len(dry) == len(normalized):
         raise ValueError(
@@ -330,33 +353,30 @@ def render_many(
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; use at least 1, or None for all cores")
     rows = [effect.settings(row) for effect, row in zip(effects, normalized, strict=True)]
-    here = [clip for clip, effect in enumerate(effects) if effect.main_thread]
-    if here and threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(f"{effects[here[0]].name} renders on the main thread only; call render_many there")
     wet = np.empty(dry.shape, np.float32)
-    done = 0
 
     def render_one(clip: int) -> None:
         try:
             wet[clip] = effects[clip].render(dry[clip], rows[clip], sample_rate)
+        except PluginError as error:
+            wet[clip] = np.nan
+            if failed is not None:
+                failed[clip] = error
+            if effects[clip].name not in _TOLD:
+                _TOLD.add(effects[clip].name)
+                tqdm.write(f"{error}. Clips at which it fails are left out", file=sys.stderr)
+        except EffectError as error:  # which names the effect
+            raise EffectError(f"clip {clip}: {error}") from error
         except Exception as error:
             raise EffectError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
 
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done)
-
     pool = ThreadPoolExecutor(workers or cores())
     try:
-        others = [pool.submit(render_one, clip) for clip in sorted(set(range(len(effects))) - set(here))]
-        for clip in here:
-            render_one(clip)
-            count()
-        for future in as_completed(others):
+        futures = [pool.submit(render_one, clip) for clip in range(len(effects))]
+        for done, future in enumerate(as_completed(futures), 1):
             future.result()
-            count()
+            if progress is not None:
+                progress(done)
     finally:  # a failure or Ctrl-C must not wait for the clips that have not started
         pool.shutdown(wait=True, cancel_futures=True)
     return wet

@@ -358,7 +358,7 @@ def _same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate
         return True
     try:
         resampled = kind.render(soxr.resample(excerpt, rate, other), settings, int(other))
-    except ValueError:  # a frequency that this rate cannot have
+    except (ValueError, effects.PluginError):  # such as a frequency that this rate cannot have
         return False
     wet = kind.render(excerpt, settings, rate)
     if not np.isfinite(resampled).all():

@@ -135,8 +135,7 @@ class Render:
         with ThreadPoolExecutor(effects.cores()) as threads, contextlib.ExitStack() as stack:
             if kind.open is None:
                 whole = np.concatenate(list(blocks), axis=1)
-                every = map if kind.main_thread else threads.map
-                yield np.stack(list(every(lambda channel: kind.render(channel, settings, rate), whole)))
+                yield np.stack(list(threads.map(lambda channel: kind.render(channel, settings, rate), whole)))
                 return
             renders = [stack.enter_context(kind.opened(settings, rate)) for _ in range(width)]
             for block in _of_length(blocks, effects.BLOCK_SAMPLES):

@@ -6,6 +6,7 @@ import runpy
 import types
 
 import numpy as np
+import pedalboard
 import pytest
 import scipy.stats
 import soundfile
@@ -353,3 +354,95 @@ def test_settings_of_effects_that_are_out_of_the_question_are_uniform(matcher, m
     assert np.abs(second - every[1]).max() > 0.01
     both = matcher._settings(hidden, np.array([0.6, 0.3, 0.1]), seed=0)
     np.testing.assert_allclose(both[1], every[1], atol=1e-6)
+
+
+# VST3 plug-ins
+
+
+def of_plugin(matcher, name, settings):
+    """A matcher of one VST3 plug-in, whose posterior is these settings."""
+    return dataclasses.replace(
+        knowing(matcher, [1.0, 0.0], [np.array(settings, np.float32)]), kinds=(effects.get(name),), parameters=(2,)
+    )
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_a_candidate_at_which_the_plugin_crashes_is_out_of_the_question(matcher, dry, reference, faulty, capsys):
+    name = faulty("crash")
+    settings = samples([0.5, 0.7], 0.15)  # crashes above 0.8
+    crashing = settings[:7, 1] > 0.8
+    assert 0 < crashing.sum() < 7
+    found = of_plugin(matcher, name, settings).match(dry, reference, RATE, candidates=8, refine=8)
+    assert found.effect == name and found.settings["fault"] <= 0.8
+    assert "crashes (SIGSEGV)" in capsys.readouterr().err
+    assert all(answer.settings[1].value <= 0.8 for answer in found.answers if answer.settings)
+    nothing = of_plugin(matcher, name, [[0.5, 0.9]] * 10).match(dry, reference, RATE, candidates=4)
+    assert nothing.effect == NO_EFFECT
+
+
+def match_files(folder, dry, reference, **options):
+    soundfile.write(folder / "dry.wav", dry, RATE, subtype="FLOAT")
+    soundfile.write(folder / "reference.wav", reference / np.abs(reference).max(), RATE)
+    return command.Options(
+        folder / "dry.wav", folder / "reference.wav", folder / "run", folder / "out.wav", candidates=4, **options
+    )
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_a_crash_over_the_whole_recording_leaves_no_file(matcher, dry, reference, faulty, tmp_path, monkeypatch):
+    name = faulty("long")
+    monkeypatch.setattr(
+        command.jaxvae, "load_matcher", lambda run, member: of_plugin(matcher, name, samples([0.5, 0.5], 0.1))
+    )
+    options = match_files(tmp_path, np.tile(dry, 3), reference, effects=(name,), preset=tmp_path / "out.vstpreset")
+    with pytest.raises(EffectError, match=r"long\.vst3 crashes \(SIGABRT\) at {'gain'"):
+        command.main(options)
+    assert {path.name for path in tmp_path.iterdir()} == {"dry.wav", "reference.wav"}
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_the_preset_sets_the_plugin_to_the_answer(matcher, dry, reference, faulty, tmp_path, monkeypatch):
+    name = faulty("late")
+    monkeypatch.setattr(
+        command.jaxvae, "load_matcher", lambda run, member: of_plugin(matcher, name, samples([0.3, 0.6], 0.1))
+    )
+    preset, settings = tmp_path / "out.vstpreset", tmp_path / "out.json"
+    options = match_files(tmp_path, dry, reference, effects=(name,), preset=preset, settings=settings)
+    assert command.main(options) == [options.out, settings, preset]
+    fresh = pedalboard.load_plugin(name.removeprefix("vst3:"))
+    fresh.load_preset(str(preset))
+    values = {key: fresh.parameters[key].raw_value for key in ("gain", "fault")}
+    said = json.loads(settings.read_text())
+    assert values == pytest.approx(said["settings"], abs=1e-6)
+    fresh.process(np.zeros((2, 512), np.float32), RATE)
+    entering = dry * np.float32(10 ** (said["input_gain_db"] / 20))
+    heard = fresh.process(np.stack([entering] * 2), RATE).mean(axis=0)
+    np.testing.assert_allclose(heard, effects.get(name).render(entering, said["settings"], RATE), atol=1e-6)
+
+
+def test_a_preset_of_what_is_no_vst3_is_refused_before_the_work(matched, dry, reference, tmp_path, monkeypatch):
+    missing = command.Options(
+        tmp_path / "a.wav", tmp_path / "b.wav", matched, preset=tmp_path / "it.vstpreset", effects=(DELAY,)
+    )
+    with pytest.raises(ValueError, match=r"it\.vstpreset cannot be written: .* none of the 1 effects that may be"):
+        command.main(missing)
+    monkeypatch.setattr(Matcher, "match", None)
+    options = match_files(tmp_path, dry, reference, preset=tmp_path / "it.vstpreset")
+    with pytest.raises(ValueError, match=r"none of the 2 effects that may be the answer is one; use --settings"):
+        command.main(dataclasses.replace(options, run=matched))
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_where_the_answer_has_no_preset_all_else_is_written(matcher, dry, reference, faulty, tmp_path, monkeypatch):
+    name = faulty("late")
+    monkeypatch.setattr(
+        command.jaxvae,
+        "load_matcher",
+        lambda run, member: dataclasses.replace(
+            of_plugin(matcher, name, [[0.5, 0.5]]), given=Posterior(np.array([0.0, 1.0]), (np.full((9, 2), 0.5),))
+        ),
+    )
+    options = match_files(tmp_path, dry, reference, preset=tmp_path / "it.vstpreset")
+    with pytest.raises(ValueError, match=r"it\.vstpreset is not written, but .*out\.wav: the best answer is no effect"):
+        command.main(options)
+    assert options.out.exists() and not options.preset.exists()
