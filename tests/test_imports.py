@@ -37,12 +37,12 @@ ORDER = """
     analysis.pictures: style curves sweeps umap effect_map effect_pairs effect_paths
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
-    analysis.metrics: ceiling
-    analysis.matching: items rows measure
+    analysis.metrics: ceiling ratings
+    analysis.matching: items rows measure trials
     analysis.models: compared
-    analysis.pictures: structure
+    analysis.pictures: structure matches
     analysis.pages: card match_scoreboard scoreboard findings sound listening_map comparison sweep_table projector
-    analysis.pages: report
+    analysis.pages: listening_test report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
 """
