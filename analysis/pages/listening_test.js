@@ -252,7 +252,7 @@ function show() {
     part("seed").textContent = state.seed;
     part("back").hidden = state.at === 0;
     part("next").textContent = state.at === count - 1 ? "Finish and see what was what" : "Next item";
-    part("from").max = part("to").max = test.seconds;
+    for (const name of ["from", "to"]) Object.assign(part(name), { max: test.seconds, step: test.seconds / 50 });
     part("from").value = 0;
     part("to").value = test.seconds;
     ranged();
@@ -362,7 +362,7 @@ function reveal() {
   const hidden = test.conditions.indexOf(test.hidden), low = state.ratings.filter((own) => own[hidden] < test.least).length;
   const percent = (share) => `${Math.round(100 * share)} %`, share = low / test.items.length;
   part("screening").textContent = `You rated the hidden reference below ${test.least} in ${low} of ${test.items.length} items (${percent(share)}). By the post-screening of ITU-R BS.1534-3, section 4.1.2, `
-    + (share > test.share ? `your ratings are left out of the means, as are those of all listeners with more than ${percent(test.share)}.` : `your ratings count: up to ${percent(test.share)} are let pass.`);
+    + (share > test.share ? `your ratings are left out of the means over listeners, as are those of all with more than ${percent(test.share)}.` : `your ratings count: up to ${percent(test.share)} are let pass.`);
   part("matches").replaceChildren(...test.items.map(({ title, settings, closed, picture }, index) => {
     const made = element("article", "", { class: "match" }), table = element("table"), body = element("tbody");
     const heading = element("h3", title, { id: `match-${index + 1}` });

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from analysis.matching.measure import TOTAL
+from analysis.matching.rows import Answer
 from analysis.matching.trials import ANCHOR, CONDITIONS, CONSTANT, MATCHER, REFERENCE, TREES, Trial
 from analysis.metrics import ratings
 from analysis.pages import sound, templates
@@ -26,12 +28,16 @@ MEANINGS = {
     TREES: "extra trees on hand-made statistics, and the matcher's choice among renders",
     MATCHER: "the matcher's choice among renders, refined by search",
 }
-_SHOWN = {"target": REFERENCE, ANCHOR: ANCHOR, TREES: TREES, MATCHER: MATCHER}  # in pictures, by what they say there
+_SHOWN = {"target": REFERENCE, ANCHOR: ANCHOR, MATCHER: MATCHER, TREES: TREES}  # in pictures, by what they say there
 
 
 def title(number: int, trial: Trial) -> str:
     """ "Item 3: mda/Delay, reference of another package"."""
     return f"Item {number}: {trial.effect.name}, style reference of {_OF[trial.pairing]}"
+
+
+def _settings(answer: Answer) -> Float[np.ndarray, " parameter"] | None:
+    return None if answer.kind is None else answer.settings
 
 
 _OF = {
@@ -43,11 +49,7 @@ _OF = {
 
 def picture(number: int, trial: Trial, sample_rate: int) -> Figure:
     """What was matched and how far."""
-    answered = {
-        name: answer.settings if answer.kind is not None else None
-        for name, answer in trial.answers.items()
-        if name in _SHOWN
-    }
+    answered = {name: _settings(trial.answers[name]) for name in (MATCHER, TREES)}
     return matches.plot(
         matches.Drawn(
             title(number, trial),
@@ -63,17 +65,14 @@ def picture(number: int, trial: Trial, sample_rate: int) -> Figure:
 def _item(number: int, trial: Trial, png: bytes, sample_rate: int) -> dict[str, Any]:
     sounds = {STYLE: trial.style, **{name: trial.sounds[name] for name in CONDITIONS}}
     loud = sound.equally_loud(np.stack(list(sounds.values())), sample_rate)
-    closed = ", ".join(f"{name} {100 * of[TOTAL]:.0f} %" for name, of in trial.shares.items())
+    closed = ", ".join(f"{name} {matches.percent(of[TOTAL])}" for name, of in trial.shares.items())
     return {
         "title": title(number, trial),
         "effect": trial.effect.name,
         "pairing": trial.pairing,
         "settings": {
             REFERENCE: matches.words(trial.effect, trial.settings),
-            **{
-                name: matches.words(trial.effect, answer.settings if answer.kind is not None else None)
-                for name, answer in trial.answers.items()
-            },
+            **{name: matches.words(trial.effect, _settings(answer)) for name, answer in trial.answers.items()},
         },
         "closed": closed,
         "sounds": {

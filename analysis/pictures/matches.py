@@ -11,10 +11,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
 import matplotlib.ticker
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.matching.measure import TOTAL
@@ -25,10 +25,16 @@ from jaxvae.matching import distances
 _WIDTH, _HEIGHT = 8.2, 6.4  # inches
 _LINE_INCHES, _LINE_CHARACTERS = 0.165, 128
 _LOOKS = {  # by the colours of `style.COLOURS`, told apart in grey and by colour-blind readers as well
-    "target": {"color": "#000000", "linewidth": 2.2},
-    "dry input": {"color": "#D55E00", "linewidth": 1.1, "linestyle": (0, (1, 1))},
-    "matcher": {"color": "#0072B2", "linewidth": 1.5},
-    "extra trees": {"color": "#009E73", "linewidth": 1.1, "linestyle": (0, (5, 1.5))},
+    "target": {"color": "#000000", "linewidth": 2.4, "zorder": 2},
+    "dry input": {"color": "#D55E00", "linewidth": 1.3, "linestyle": (0, (1, 1.2)), "zorder": 4},
+    "matcher": {"color": "#0072B2", "linewidth": 1.4, "zorder": 3},
+    "extra trees": {"color": "#009E73", "linewidth": 1.1, "linestyle": (0, (5, 1.5)), "zorder": 3},
+}
+_WORDS = {
+    "colour": ("Mean spectrum", "Hz", "level (dB)"),
+    "spectrum": ("Spectrum", "s", "distance from the target (dB)"),
+    "modulation": ("Modulation", "Hz", "movement of levels (dB)"),
+    "decay": ("Decay", "s", "energy still to come (dB)"),
 }
 
 
@@ -62,7 +68,8 @@ def plot(drawn: Drawn, sample_rate: int) -> Figure:
     audio = np.stack(list(drawn.sounds.values()))
     sounds = distances.describe(audio, drawn.sounds["dry input"], sample_rate=sample_rate)
     axes = distances.axes(audio.shape[1], sample_rate)
-    target, bands = names.index("target"), len(axes.band_hz)
+    target, dry, bands = names.index("target"), names.index("dry input"), len(axes.band_hz)
+    apart = distances.apart(*(jax.tree.map(lambda x, row=row: x[row : row + 1], sounds) for row in (dry, target)))
     spectrum = np.asarray(sounds.spectrum)
     curves = {
         "colour": (axes.band_hz, np.asarray(sounds.colour)[:, :bands]),
@@ -80,12 +87,12 @@ def plot(drawn: Drawn, sample_rate: int) -> Figure:
         for what, (places, values) in curves.items():
             for name, row in zip(names, values, strict=True):
                 if (what, name) != ("spectrum", "target"):
-                    panels[what].plot(places, row, label=name, zorder=2 if name == "target" else 3, **_LOOKS[name])
+                    panels[what].plot(places, row, label=name, **_LOOKS[name])
+            title, horizontal, vertical = _WORDS[what]
+            far = f"the dry input is {float(apart[what][0]):.1f} dB from the target"
+            panels[what].set_title(f"{title}: {far}\nclosed: {_closed(drawn.shares, what)}", loc="left", fontsize=8)
+            panels[what].set(xlabel=horizontal, ylabel=vertical)
             panels[what].grid(color="0.92", linewidth=0.6)
-        _label(panels["colour"], "Mean spectrum", "Hz", "level (dB)", _closed(drawn.shares, "colour"))
-        _label(panels["spectrum"], "Spectrum", "s", "distance from the target (dB)", _closed(drawn.shares, "spectrum"))
-        _label(panels["modulation"], "Modulation", "Hz", "movement of levels (dB)", _closed(drawn.shares, "modulation"))
-        _label(panels["decay"], "Decay", "s", "energy still to come (dB)", _closed(drawn.shares, "decay"))
         for what, ticks in (("colour", (100, 1_000, 10_000)), ("modulation", (0.5, 1, 2, 5, 10, 20))):
             panels[what].set_xscale("log")
             low, high = curves[what][0][[0, -1]]
@@ -98,10 +105,10 @@ def plot(drawn: Drawn, sample_rate: int) -> Figure:
     return figure
 
 
-def _label(axes: Axes, title: str, horizontal: str, vertical: str, closed: str) -> None:
-    axes.set_title(f"{title}; closed: {closed}", loc="left", fontsize=8.5)
-    axes.set(xlabel=horizontal, ylabel=vertical)
-
-
 def _closed(shares: Mapping[str, Mapping[str, float]], what: str) -> str:
-    return ", ".join(f"{name} {100 * of[what]:.0f} %" for name, of in shares.items())
+    return ", ".join(f"{name} {percent(of[what])}" for name, of in shares.items())
+
+
+def percent(share: float) -> str:
+    """ "31 %"; neither "-0 %" nor a hyphen for a minus."""
+    return f"{round(100 * share)} %".replace("-", "−")
