@@ -44,6 +44,7 @@ SMALL = {
     "--train.validate-every 2 --train.batch-size 8 --train.warmup-steps 0",
     "launch.match": "--candidates 3",
     "analysis.match_scoreboard": "--items 1 --fit-clips 20 --candidates 3 --refine 6 --pool 4",
+    "analysis.listening_test": "--items 2 --fit-clips 20 --candidates 3 --refine 6",
     "analysis.report": "--sizes.fit-clips 6 --sizes.pairs 120 --sizes.fixed-clips 6 --sizes.path-clips 1 "
     "--sizes.path-steps 3 --sizes.map-clips 48 --sizes.settings 20",
     "analysis.projector": "--clips 20",
