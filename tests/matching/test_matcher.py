@@ -265,6 +265,26 @@ def test_files_are_matched_as_arrays_are(matcher, dry, reference, tmp_path):
     assert told[-1][0] == told[-1][1] == pytest.approx(stereo.shape[1] / rate)
 
 
+def test_three_minutes_of_stereo_at_44100_hz_are_matched(matcher, dry, reference, tmp_path):
+    second = np.stack([np.resize(dry, 44_100), np.resize(dry[::-1], 44_100)], axis=1)
+    with soundfile.SoundFile(tmp_path / "dry.wav", "w", 44_100, 2) as file:
+        for _ in range(180):
+            file.write(second)
+    soundfile.write(tmp_path / "mono.wav", reference, RATE)
+    names = [tmp_path / name for name in ("dry.wav", "mono.wav", "out.flac")]
+    found = matcher.match_file(*names, candidates=2, allowed=[DISTORTION])
+    told = soundfile.info(names[2])
+    assert (told.frames, told.channels, told.samplerate) == (180 * 44_100, 2, 44_100)
+    assert found.sample_rate == 44_100
+
+
+def test_a_reference_through_an_effect_outside_the_set_has_an_answer_of_the_set(matcher, dry, reference):
+    foreign = effects.get("pedalboard/LadderFilter").render(set_peak(reference, -12.0), {"cutoff_hz": 300.0}, RATE)
+    found = matcher.match(dry, foreign, RATE, candidates=8)
+    assert found.effect in {DELAY, DISTORTION, NO_EFFECT}
+    assert np.isfinite(found.audio).all() and sum(found.probabilities.values()) == pytest.approx(1)
+
+
 def test_the_excerpt_is_the_loudest_of_the_recording(matcher, dry, reference):
     quiet = 0.1 * np.tile(dry, 6)
     quiet[13 * RATE : 18 * RATE] += 0.5 * dry
