@@ -48,8 +48,8 @@ class Options:
     """The reference is another passage of the dry recording."""
     effects: tuple[str, ...] = ()
     """Effects to choose from; none means all that the matcher knows, and a single one is taken as given."""
-    candidates: int = 16
-    """Renders of an excerpt to choose from."""
+    candidates: int | None = None
+    """Renders of an excerpt to choose from; none means 16 of a given effect and 48 where it is to be guessed."""
     refine: int = 0
     """Renders more, in search of still better settings; 48 take about a second."""
     seed: int = 0
@@ -58,7 +58,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, least in (("candidates", 1), ("refine", 0)):
-            if getattr(self, name) < least:
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; use {least} or more")
         written = [path.resolve() for path in (self.out, self.settings, self.python, self.preset) if path is not None]
         read = [path.resolve() for path in (self.dry, self.reference, self.reference_dry) if path is not None]
@@ -87,7 +87,7 @@ def main(options: Options) -> list[Path]:
     _require_vst3(options, options.effects or matcher.effects)
     look = {"delay": 1.0, "leave": False, "file": sys.stderr}
     with (
-        tqdm(total=options.candidates + options.refine, unit="render", desc="match", **look) as renders,
+        tqdm(unit="render", desc="match", **look) as renders,
         tqdm(unit="s", desc="write", bar_format=_SECONDS, **look) as seconds,
     ):
 

@@ -61,10 +61,15 @@ def main(options: Options) -> None:
 
     dry, reference = recording(5.0, rate)[0], recording(5.0, rate)[0]
     tracks = waveform.tracks(reference, rate)
+
+    def match_ms(candidates: int, refine: int = 0) -> float:
+        return median_ms(lambda: matcher.match(dry, reference, rate, candidates=candidates, refine=refine))
+
     of_five = [
         ("posterior", median_ms(lambda: matcher.posterior(tracks))),
-        ("match of 16 renders", median_ms(lambda: matcher.match(dry, reference, rate))),
-        ("match of 16 + 48 renders", median_ms(lambda: matcher.match(dry, reference, rate, refine=48))),
+        ("match of 16 renders", match_ms(16)),
+        ("match of 48 renders", match_ms(48)),
+        ("match of 16 + 48 renders", match_ms(16, 48)),
     ]
     print(plain_table.text([("5 s, mono", "ms"), *((name, f"{value:.0f}") for name, value in of_five)]))
     with tempfile.TemporaryDirectory() as folder:

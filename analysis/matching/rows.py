@@ -29,7 +29,7 @@ from jaxvae.data.dataset import Split
 from jaxvae.effects import Effect
 from jaxvae.matching import distances, match
 from jaxvae.matching.match import NO_EFFECT
-from jaxvae.matching.matcher import Matcher
+from jaxvae.matching.matcher import CANDIDATES_OF_SEVERAL, Matcher
 from jaxvae.matching.search import Posterior, Search
 
 ORACLES = ("best of the pool", "best of the candidates")
@@ -142,9 +142,9 @@ def answers(
     def of(settings: np.ndarray) -> Answer:
         return Answer(kind, np.asarray(settings, np.float32))
 
-    def chosen(posterior: Posterior, refine: int = 0) -> list[Answer]:
+    def chosen(posterior: Posterior, refine: int = 0, renders: int = candidates) -> list[Answer]:
         search = Search(matcher.kinds, dry, rate, posterior, seed + row)
-        found = [search.candidates(candidates)]
+        found = [search.candidates(renders)]
         if refine:
             found.append(search.refined(found[0], refine))
         return [_as_answer(matcher, answers[0]) for answers in found]
@@ -168,7 +168,7 @@ def answers(
         "matcher, 1 render": of(np.median(mine, axis=0)),
         f"matcher, {candidates} renders": picked,
         f"matcher, {candidates} + {refine} renders": refined,
-        f"matcher, effect guessed, {candidates} renders": chosen(guessed)[0],
+        f"matcher, effect guessed, {CANDIDATES_OF_SEVERAL} renders": chosen(guessed, 0, CANDIDATES_OF_SEVERAL)[0],
         ORACLES[0]: of(pooled[_best(kind, pooled, dry, items.target[row], rate)]),
         ORACLES[1]: of(mine[:candidates][_best(kind, mine[:candidates], dry, items.target[row], rate)]),
     }

@@ -42,6 +42,8 @@ from jaxvae.views import ALIGNED, NONE, SOURCE, Normalisation, Views
 
 EXCERPT_SECONDS = 5.0
 """Of the dry recording that candidates are rendered of: its loudest."""
+CANDIDATES, CANDIDATES_OF_SEVERAL = 16, 48
+"""Renders to choose from, of a given effect and of several that it may be."""
 SAMPLES = 256
 """Of the settings of each effect: what intervals and middles are read from."""
 _LIKELY, _UNLIKELY = 8, 0.01  # effects whose settings are sampled, if no other is more probable than that
@@ -119,7 +121,7 @@ class Matcher:
         reference_dry: Any = None,
         same_recording: bool = False,
         allowed: Sequence[str] | None = None,
-        candidates: int = 16,
+        candidates: int | None = None,
         refine: int = 0,
         seed: int = 0,
         progress: Callable[[int, int], object] | None = None,
@@ -133,7 +135,8 @@ class Matcher:
             reference_dry: the reference before the effect, if it is at hand, of its rate.
             same_recording: whether the reference is another passage of the very recording.
             allowed: names of effects to choose from; a single one is taken as given.
-            candidates: renders of an excerpt to choose from.
+            candidates: renders of an excerpt to choose from; None is `CANDIDATES` of a single effect,
+                `CANDIDATES_OF_SEVERAL` otherwise.
             refine: renders more, in search of still better settings.
             progress: called with the renders done and to be done.
 
@@ -163,7 +166,7 @@ class Matcher:
         reference_dry: Path | None = None,
         same_recording: bool = False,
         allowed: Sequence[str] | None = None,
-        candidates: int = 16,
+        candidates: int | None = None,
         refine: int = 0,
         seed: int = 0,
         progress: Callable[[int, int], object] | None = None,
@@ -205,13 +208,16 @@ class Matcher:
         before: Track | None,
         same_recording: bool,
         allowed: Sequence[str] | None,
-        candidates: int,
+        candidates: int | None,
         refine: int,
         seed: int,
         progress: Callable[[int, int], object] | None,
         begun: float,
     ) -> tuple[Match, Render]:
         """The answer, and the recording through it, which is yet to be rendered."""
+        if candidates is None:
+            possible = len(self.kinds) if allowed is None else len(allowed)
+            candidates = CANDIDATES if possible == 1 else CANDIDATES_OF_SEVERAL
         if candidates < 1 or refine < 0:
             raise ValueError(f"candidates is {candidates}, refine {refine}; use at least 1 and 0")
         model_rate, mono = self.experiment.audio.sample_rate, recording.mono()

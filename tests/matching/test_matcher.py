@@ -241,6 +241,11 @@ def test_short_long_and_clipped_references_are_matched(matcher, dry, reference):
     assert matcher.match(short, reference, RATE, candidates=2).audio.shape == short.shape
 
 
+def test_more_is_rendered_where_the_effect_is_guessed(matcher, dry, reference):
+    given, guessed = (matcher.match(dry, reference, RATE, allowed=names) for names in ([DELAY], None))
+    assert (given.renders, guessed.renders) == (16, 48)
+
+
 def test_what_is_known_of_the_reference_is_heard(matcher, dry, reference):
     tracks = matching.waveform.tracks(reference, RATE)
     passages = matching.waveform.tracks(dry, RATE)
