@@ -4,10 +4,10 @@ Conventions
     Audio is mono float32 at full scale 1.0; `dry` goes in, `wet` of the same length comes out, tails are cut.
     `settings` are physical values by parameter name; `normalized` are the same on [0, 1], in the order of the
     parameters. A render starts from silence and depends on nothing but its arguments.
-    Names are "pedalboard/Delay", "mda/Delay" or "vst3:/path/to/plugin.vst3#plugin name". A back-end is imported
-    when one of its effects is asked for. The tables need no plug-in, and a data set records those of its effects
-    (`recorded`), so a finished set or a checkpoint can be read where its plug-ins are missing; only rendering needs
-    them.
+    Names are "pedalboard/Delay", "mda/Delay", "jax/Delay" or "vst3:/path/to/plugin.vst3#plugin name". A back-end is
+    imported when one of its effects is asked for. The tables need no plug-in, and a data set records those of its
+    effects (`recorded`), so a finished set or a checkpoint can be read where its plug-ins are missing; only rendering
+    needs them.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Num
 
-_BACK_ENDS = ("pedalboard", "mda")
+_BACK_ENDS = ("pedalboard", "mda", "twins")
 _REGISTERED: list[Any] = []
 _VST3 = "vst3:"
 
@@ -98,6 +98,11 @@ class Effect:
     renderer: Callable[[], str | None] = dataclasses.field(default=lambda: "", repr=False, compare=False)
     """Names what renders it, by a version or a digest, as far as that is known; None where it is not installed. Clips
     of another renderer are another data set."""
+    process_many: Callable[[np.ndarray, dict[str, np.ndarray], int], np.ndarray] | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
+    """(dry (clip, sample), each control of all clips, sample_rate) -> wet (clip, sample), where the back-end renders
+    clips together; None where it renders one at a time. What comes out of a clip does not depend on the others."""
 
     def settings(self, normalized: Num[np.ndarray, " parameter"]) -> dict[str, float]:
         """Physical settings by name of one row of normalized ones; NaN may only pad the row at its end."""
@@ -119,18 +124,22 @@ class Effect:
         settings; they are passed on for the caller to judge. Unknown names, values out of range and clips of another
         form raise ValueError.
         """
-        dry = np.asarray(dry)
-        if dry.ndim != 1 or not dry.size or not np.issubdtype(dry.dtype, np.floating):
-            raise ValueError(
-                f"the dry clip is {dry.dtype} of shape {dry.shape}; use mono floats of shape (sample,), not empty"
-            )
-        if not np.isfinite(dry).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(dry))} samples of the dry clip are NaN or infinite")
-        if not sample_rate > 0:
-            raise ValueError(f"sample_rate is {sample_rate} Hz; use more than 0")
-        wet = self.process(np.ascontiguousarray(dry, np.float32), self._complete(settings), sample_rate)
+        dry = _checked(dry, sample_rate)
+        wet = self.process(dry, self._complete(settings), sample_rate)
         if wet.shape != dry.shape:
             raise RuntimeError(f"{self.name} returned shape {wet.shape} for a clip of shape {dry.shape}")
+        return wet
+
+    def render_together(
+        self, dry: Num[np.ndarray, "clip sample"], settings: Sequence[Mapping[str, float]], sample_rate: int
+    ) -> Float[np.ndarray, "clip sample"]:
+        """`render` of many clips by one call of the back-end, which has to have `process_many`."""
+        checked = np.stack([_checked(clip, sample_rate) for clip in dry])
+        complete = [self._complete(some) for some in settings]
+        controls = {name: np.array([some[name] for some in complete], np.float32) for name in complete[0]}
+        wet = self.process_many(checked, controls, sample_rate)
+        if wet.shape != checked.shape:
+            raise RuntimeError(f"{self.name} returned shape {wet.shape} for clips of shape {checked.shape}")
         return wet
 
     def _complete(self, settings: Mapping[str, float]) -> dict[str, float]:
@@ -148,6 +157,20 @@ class Effect:
                 raise ValueError(f"{name} of {self.name} is {value:g}; use {minimum:g} to {maximum:g} {unit}".rstrip())
         defaults = {parameter.name: parameter.default for parameter in self.parameters}
         return {**held, **defaults, **{name: float(value) for name, value in settings.items()}}
+
+
+def _checked(dry: Num[np.ndarray, "..."], sample_rate: int) -> Float[np.ndarray, " sample"]:
+    """A clip as back-ends take it."""
+    dry = np.asarray(dry)
+    if dry.ndim != 1 or not dry.size or not np.issubdtype(dry.dtype, np.floating):
+        raise ValueError(
+            f"the dry clip is {dry.dtype} of shape {dry.shape}; use mono floats of shape (sample,), not empty"
+        )
+    if not np.isfinite(dry).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(dry))} samples of the dry clip are NaN or infinite")
+    if not sample_rate > 0:
+        raise ValueError(f"sample_rate is {sample_rate} Hz; use more than 0")
+    return np.ascontiguousarray(dry, np.float32)
 
 
 def register(back_end: Any) -> None:
@@ -226,24 +249,28 @@ def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str
     plug-in is missing.
     """
 
-    process = functools.partial(_process_recorded, name, parameters, held)
+    process = functools.partial(_process_recorded, name, parameters, held, "process")
     known = table().get(name)
     main_thread = name.startswith(_VST3) if known is None else known.main_thread
-    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name))
+    many = None
+    if known is not None and known.process_many is not None:
+        many = functools.partial(_process_recorded, name, parameters, held, "process_many")
+    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name), many)
 
 
 def _process_recorded(
     name: str,
     parameters: tuple[Parameter, ...],
     held: tuple[tuple[str, float], ...],
+    form: Literal["process", "process_many"],
     dry: np.ndarray,
-    settings: dict[str, float],
+    settings: dict[str, Any],
     sample_rate: int,
 ) -> np.ndarray:
     present = get(name)
     if (present.parameters, present.held) != (parameters, held):
         raise ValueError(f"{name} has other parameters here than when the data set was made; install that version")
-    return present.process(dry, settings, sample_rate)
+    return getattr(present, form)(dry, settings, sample_rate)
 
 
 def cores() -> int:
@@ -262,7 +289,8 @@ def render_many(
     """Wet clips, float32, one effect and one row of settings (NaN-padded) for each dry clip.
 
     Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. Effects of
-    `main_thread` are rendered by the caller meanwhile. The result does not depend on the number of workers. NaN
+    `main_thread` are rendered by the caller meanwhile, and all clips of an effect with `process_many` by one of the
+    threads, together. The result does not depend on the number of workers. NaN
     and exploding renders are returned as they are; the caller counts and redraws them. `progress` is called with the
     number of clips done so far. The first render that fails stops the rest and raises EffectError.
     """
@@ -285,21 +313,37 @@ def render_many(
         except Exception as error:
             raise EffectError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
 
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done)
+    def render_together(clips: list[int]) -> None:
+        kind = effects[clips[0]]
+        try:
+            wet[clips] = kind.render_together(dry[clips], [rows[clip] for clip in clips], sample_rate)
+        except Exception as error:
+            raise EffectError(f"{len(clips)} clips of {kind.name} from clip {clips[0]} on: {error}") from error
 
+    def count(clips: int = 1) -> None:
+        nonlocal done
+        for _ in range(clips):
+            done += 1
+            if progress is not None:
+                progress(done)
+
+    together: dict[Effect, list[int]] = {}
+    alone = []
+    for clip, effect in enumerate(effects):
+        if effect.process_many is not None:
+            together.setdefault(effect, []).append(clip)
+        elif not effect.main_thread:
+            alone.append(clip)
     pool = ThreadPoolExecutor(workers or cores())
     try:
-        others = [pool.submit(render_one, clip) for clip in sorted(set(range(len(effects))) - set(here))]
+        others = {pool.submit(render_together, clips): len(clips) for clips in together.values()}
+        others |= {pool.submit(render_one, clip): 1 for clip in alone}
         for clip in here:
             render_one(clip)
             count()
         for future in as_completed(others):
             future.result()
-            count()
+            count(others[future])
     finally:  # a failure or Ctrl-C must not wait for the clips that have not started
         pool.shutdown(wait=True, cancel_futures=True)
     return wet
