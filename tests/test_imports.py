@@ -38,10 +38,11 @@ ORDER = """
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
     analysis.metrics: ceiling
-    analysis.matching: items rows measure
+    analysis.matching: items rows measure gradients
     analysis.models: compared
-    analysis.pictures: structure
-    analysis.pages: card match_scoreboard scoreboard findings sound listening_map comparison sweep_table projector
+    analysis.pictures: structure gradient_cosines
+    analysis.pages: card match_scoreboard gradient_report scoreboard findings sound listening_map comparison
+    analysis.pages: sweep_table projector
     analysis.pages: report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
