@@ -85,6 +85,17 @@ def test_figures_are_cosines_on_the_clips_that_nothing_was_chosen_on(dry):
     assert one["limit"] == pytest.approx(0.5**0.5) and eight["limit"] == pytest.approx((8 / 9) ** 0.5)
 
 
+def test_steps_are_chosen_on_the_first_clips_alone_and_reported_on_the_others(dry):
+    case = CASES["Overdrive"]
+    items = gradients.draw(case, dry, RATE, seed=0)
+    true = np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
+    estimates = made(true, case)
+    estimates.central[:] = true * np.array([-1, -1, 1, 1, 1])[:, None]
+    estimates.central[1] *= -1  # right where it is chosen, wrong where it is reported
+    central = gradients.figures(case, items, "MR-STFT", RATE, estimates, chosen_on=2)["rows"]["central differences"]
+    assert central["step"] == gradients.STEPS[1] and central["median cosine"] == pytest.approx(-1)
+
+
 def test_pairs_have_the_truth_as_their_mean_and_a_step_along_it_lowers_the_loss(dry, monkeypatch):
     monkeypatch.setattr(gradients, "STEPS", (1e-3, 1e-2))
     case = CASES["Overdrive"]
