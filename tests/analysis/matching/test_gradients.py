@@ -85,14 +85,16 @@ def test_figures_are_cosines_on_the_clips_that_nothing_was_chosen_on(dry):
     assert one["limit"] == pytest.approx(0.5**0.5) and eight["limit"] == pytest.approx((8 / 9) ** 0.5)
 
 
-def test_steps_are_chosen_on_the_first_clips_alone_and_reported_on_the_others(dry):
+@pytest.mark.parametrize("chosen_on", [2, 3])  # fewer and more than half
+def test_steps_are_chosen_on_the_first_clips_alone_and_reported_on_the_others(dry, chosen_on):
     case = CASES["Overdrive"]
     items = gradients.draw(case, dry, RATE, seed=0)
     true = np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
     estimates = made(true, case)
-    estimates.central[:] = true * np.array([-1, -1, 1, 1, 1])[:, None]
+    estimates.central[:] = true * np.where(np.arange(5) < chosen_on, -1, 1)[:, None]
     estimates.central[1] *= -1  # right where it is chosen, wrong where it is reported
-    central = gradients.figures(case, items, "MR-STFT", RATE, estimates, chosen_on=2)["rows"]["central differences"]
+    found = gradients.figures(case, items, "MR-STFT", RATE, estimates, chosen_on)
+    central = found["rows"]["central differences"]
     assert central["step"] == gradients.STEPS[1] and central["median cosine"] == pytest.approx(-1)
 
 
