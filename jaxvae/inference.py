@@ -380,6 +380,8 @@ class Stored(NamedTuple):
     """Its weights, of these shapes."""
     readouts: Callable[[int], Mapping[str, Readout]]
     """What was fitted to the weights of a step after training, by mode."""
+    figures: Mapping[str, float]
+    """Of the best weights, on validation clips."""
 
 
 def load(workdir: str | Path, step: int | None = None, member: int | None = None) -> Any:
@@ -423,7 +425,7 @@ def load(workdir: str | Path, step: int | None = None, member: int | None = None
                 f"{', '.join(LOADERS)}"
             )
         readouts = functools.partial(readout.load, readout_path(chosen))
-        return LOADERS[name](Stored(workdir, record, chosen.experiment, restore, readouts))
+        return LOADERS[name](Stored(workdir, record, chosen.experiment, restore, readouts, chosen.figures))
     finally:
         checkpoints.close()
 
@@ -523,7 +525,16 @@ def _load_matcher(stored: Stored) -> Matcher:
     )
     weights = stored.restore(jax.eval_shape(create, hyperparams(experiment)).weights)
     folders = _dataset_folders(stored)
-    return Matcher(experiment, views.from_record(record), weights, kinds, parameters, record["dataset"], folders)
+    return Matcher(
+        experiment,
+        views.from_record(record),
+        weights,
+        kinds,
+        parameters,
+        {mode: stored.figures.get(f"val/{mode}/temperature", 1.0) for mode in config.MODES},
+        record["dataset"],
+        folders,
+    )
 
 
 LOADERS: dict[str, Callable[[Stored], Any]] = {"vae": _load_encoder, "match": _load_matcher}

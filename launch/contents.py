@@ -1,6 +1,6 @@
 """What a data set holds, in words."""
 
-from jaxvae.data.clips import REASONS
+from jaxvae.data.clips import FAILURES, REASONS
 from jaxvae.data.dataset import Dataset
 from jaxvae.data.recordings import SPLITS
 
@@ -21,5 +21,10 @@ def describe(made: Dataset) -> list[str]:
         counts = zip(REASONS, split.recipe.redraws.sum(axis=0), strict=True)
         redraws = ", ".join(f"{count} {reason}" for reason, count in counts if count) or "none"
         lines.append(f"  {name:<10} {split.clips} clips {source}; draws repeated: {redraws}")
+        for index, kind in enumerate(made.effects):
+            own = split.recipe.redraws[split.effect == index].sum(axis=0).tolist()
+            failed = ", ".join(f"{own[REASONS.index(reason)]} {reason}" for reason in FAILURES)
+            if any(own[REASONS.index(reason)] for reason in FAILURES):
+                lines.append(f"    of {kind.name}: {failed}")
     lines.append(f"  {made.counts()}")
     return lines + [f"    {file}: {said}" for file, said in (*made.remarks, *made.skipped)]

@@ -4,6 +4,7 @@
     python -m launch.match dry.wav chorus_of_it.wav -o out.wav --same-recording --refine 48
     python -m launch.match dry.wav reference.wav -o out.wav --effects pedalboard/Delay pedalboard/Reverb
     python -m launch.match dry.wav reference.wav -o out.wav --settings out.json --python out.py --run runs/match_demo
+    python -m launch.match dry.wav reference.wav -o out.wav --preset out.vstpreset --run runs/mine
 
 The reference may be any recording in the wanted sound, of any length, rate and number of channels. The answer is
 rendered at the rate of the dry file, channel by channel, at its power; the format follows from the name of the file.
@@ -11,13 +12,16 @@ rendered at the rate of the dry file, channel by channel, at its power; the form
 
 import dataclasses
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 import jaxvae
 from jaxvae import atomic_file, command_line
+
+_SECONDS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of the recording [{elapsed}<{remaining}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Options:
     """JSON file to write: effect, settings with intervals, alternatives."""
     python: Path | None = None
     """Python program to write, which renders any file through the answer."""
+    preset: Path | None = None
+    """State of the VST3 plug-in to write, a .vstpreset for other hosts, where the answer is one."""
     reference_dry: Path | None = None
     """The reference before the effect, if it is at hand."""
     same_recording: bool = False
@@ -54,7 +60,7 @@ class Options:
         for name, least in (("candidates", 1), ("refine", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; use {least} or more")
-        written = [path.resolve() for path in (self.out, self.settings, self.python) if path is not None]
+        written = [path.resolve() for path in (self.out, self.settings, self.python, self.preset) if path is not None]
         read = [path.resolve() for path in (self.dry, self.reference, self.reference_dry) if path is not None]
         if len(set(written)) < len(written) or set(written) & set(read):
             raise ValueError("a file would be written over another of this command; give each a name of its own")
@@ -66,55 +72,70 @@ def main(options: Options) -> list[Path]:
     from tqdm import tqdm
 
     from jaxvae import program_cache
-    from jaxvae.data import audio_file
 
     kind = options.out.suffix.removeprefix(".").upper()
     if kind not in soundfile.available_formats():
         raise ValueError(f"{options.out} has no ending of an audio format; use .wav, .flac or .ogg")
-    for path in (options.out, options.settings, options.python):
+    if options.effects:
+        _require_vst3(options, options.effects)
+    for path in (options.out, options.settings, options.python, options.preset):
         if path is not None:
             atomic_file.require_writable(path.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
-    dry, rate = audio_file.read_channels(options.dry)
-    reference, reference_rate = audio_file.read_channels(options.reference)
-    before = None
-    if options.reference_dry is not None:
-        before, before_rate = audio_file.read_channels(options.reference_dry)
-        if before_rate != reference_rate:
-            raise ValueError(
-                f"{options.reference_dry} has {before_rate} Hz, {options.reference} {reference_rate} Hz; convert one"
-            )
     program_cache.keep()
     matcher = jaxvae.load_matcher(options.run, member=options.member)
-    with tqdm(total=options.candidates + options.refine, unit="render", delay=1.0, leave=False, file=sys.stderr) as bar:
+    _require_vst3(options, options.effects or matcher.effects)
+    look = {"delay": 1.0, "leave": False, "file": sys.stderr}
+    with (
+        tqdm(total=options.candidates + options.refine, unit="render", desc="match", **look) as renders,
+        tqdm(unit="s", desc="write", bar_format=_SECONDS, **look) as seconds,
+    ):
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+        def show(bar: tqdm) -> Callable[[Any, Any], None]:
+            def update(done: float | int, total: float | int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        found = matcher.match(
-            dry,
-            reference,
-            rate,
-            reference_rate=reference_rate,
-            reference_dry=before,
+            return update
+
+        found = matcher.match_file(
+            options.dry,
+            options.reference,
+            options.out,
+            reference_dry=options.reference_dry,
             same_recording=options.same_recording,
             allowed=options.effects or None,
             candidates=options.candidates,
             refine=options.refine,
             seed=options.seed,
-            progress=show,
+            progress=show(renders),
+            written=show(seconds),
         )
     print(found)
-    with atomic_file.write(options.out) as file:
-        subtype = "PCM_24" if "PCM_24" in soundfile.available_subtypes(kind) else None
-        soundfile.write(file, found.audio.T, int(rate), format=kind, subtype=subtype)
     written = [options.out]
     for path, text in ((options.settings, found.json), (options.python, found.snippet)):
         if path is not None:
             atomic_file.write_text(path, text())
             written.append(path)
+    if options.preset is not None:
+        try:
+            state = found.preset()
+        except ValueError as error:
+            raise ValueError(f"{options.preset} is not written, but {', '.join(map(str, written))}: {error}") from error
+        with atomic_file.write(options.preset, len(state)) as file:
+            file.write(state)
+        written.append(options.preset)
     return written
+
+
+def _require_vst3(options: Options, names: Sequence[str]) -> None:
+    """ValueError where a preset is asked for, and none of the effects that may be the answer has one."""
+    if options.preset is not None and not any(map(jaxvae.effects.is_vst3, names)):
+        raise ValueError(
+            f"{options.preset} cannot be written: it would be the state of a VST3 plug-in, and none of the "
+            f"{len(names)} effects that may be the answer is one; use --settings or --python, or a matcher of VST3 "
+            "plug-ins (configs/match_vst3.py)"
+        )
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ import soundfile  # noqa: E402
 from jaxvae import config  # noqa: E402
 from jaxvae.effects import mda  # noqa: E402
 from jaxvae.sweep import grid  # noqa: E402
+from tests.effects import vst3_build  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +121,20 @@ def pytest_terminal_summary(terminalreporter):
 def pytest_collection_modifyitems(items):
     """The long tests come first, so that no worker is left alone with one of them at the end."""
     items.sort(key=lambda item: item.path.parent.name not in ("launch", "training"))
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory):
+    """Gives the name of a VST3 effect of its own that has the fault of that name (see vst3_faulty/faulty.cpp)."""
+    made = []
+
+    def copy(behaviour):
+        if not made:
+            made.append(vst3_build.build(tmp_path_factory.mktemp("vst3"), "faulty", vst3_build.FAULTY))
+        bundle = Path(made[0].removeprefix("vst3:"))
+        return vst3_build.rename(bundle, tmp_path_factory.mktemp("faulty"), behaviour)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ SMALL = {
     "launch.match": "--candidates 3",
     "analysis.gradient_report": "--clips 2 --chosen-on 1 --clip-samples 16384",
     "analysis.match_scoreboard": "--items 1 --fit-clips 20 --candidates 3 --refine 6 --pool 4",
+    "analysis.listening_test": "--items 2 --fit-clips 20 --candidates 3 --refine 6",
     "analysis.report": "--sizes.fit-clips 6 --sizes.pairs 120 --sizes.fixed-clips 6 --sizes.path-clips 1 "
     "--sizes.path-steps 3 --sizes.map-clips 48 --sizes.settings 20",
     "analysis.projector": "--clips 20",

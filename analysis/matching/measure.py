@@ -48,18 +48,20 @@ def measure(
 ) -> Measured:
     """Every row's answer to every item."""
     rate = matcher.experiment.audio.sample_rate
-    share: dict[str, dict[str, list[float]]] = {}
+    shares: dict[str, dict[str, list[float]]] = {}
     worse: dict[str, list[bool]] = {}
     right: dict[str, list[bool]] = {}
     settings: dict[str, list[np.ndarray]] = {}
     for row in range(len(items.effect)):
         found = rows.answers(matcher, fitted, items, row, candidates, refine, pool, seed)
         kind = matcher.kinds[items.effect[row]]
-        for (name, answer), apart in zip(found.items(), _apart(found, items, row, rate), strict=True):
-            own = share.setdefault(name, {})
-            for what, (value, of_nothing) in apart.items():
-                own.setdefault(what, []).append(max(-1.0, 1 - value / max(of_nothing, 1e-6)))
-            value, of_nothing = apart[TOTAL]
+        wet = renders(found, items.dry[row], rate)
+        far = apart(wet, items.dry[row], items.target[row], rate)
+        for name, answer in found.items():
+            own = shares.setdefault(name, {})
+            for what, (value, of_nothing) in far[name].items():
+                own.setdefault(what, []).append(share(value, of_nothing))
+            value, of_nothing = far[name][TOTAL]
             worse.setdefault(name, []).append(value > 1.001 * of_nothing)
             right.setdefault(name, []).append(answer.kind == kind)
             padded = np.full(items.normalized.shape[1], np.nan)
@@ -69,33 +71,49 @@ def measure(
         if progress is not None:
             progress(row + 1)
     return Measured(
-        {name: {what: np.array(values) for what, values in of.items()} for name, of in share.items()},
+        {name: {what: np.array(values) for what, values in of.items()} for name, of in shares.items()},
         {name: np.array(values) for name, values in worse.items()},
         {name: np.array(values) for name, values in right.items()},
         {name: np.array(values) for name, values in settings.items()},
     )
 
 
-def _apart(found: Mapping[str, Answer], items: Items, row: int, rate: int) -> list[dict[str, tuple[float, float]]]:
-    """Of each answer, each distance to the target, and that of the dry clip."""
-    dry, target = items.dry[row], items.target[row]
-    some = [answer for answer in found.values() if answer.kind is not None]
-    settings = np.full((len(some), items.normalized.shape[1]), np.nan, np.float32)
-    for place, answer in enumerate(some):
+def renders(
+    found: Mapping[str, Answer], dry: Float[np.ndarray, " sample"], rate: int
+) -> dict[str, Float[np.ndarray, " sample"]]:
+    """What each answer makes of a dry clip, by row; the clip itself where it is none or cannot be used."""
+    some = {name: answer for name, answer in found.items() if answer.kind is not None}
+    settings = np.full((len(some), max(1, *(len(a.settings) for a in found.values()))), np.nan, np.float32)
+    for place, answer in enumerate(some.values()):
         settings[place, : len(answer.settings)] = answer.settings
-    kinds = [answer.kind for answer in some if answer.kind is not None]
+    kinds = [answer.kind for answer in some.values() if answer.kind is not None]
     wet = effects.render_many(kinds, np.broadcast_to(dry, (len(some), len(dry))), settings, rate)
-    wet[~clips.usable(wet)] = dry
-    fill = max(0, _FILLED - len(wet) - 2)
-    sounds = distances.describe(np.concatenate([wet, [dry] * (1 + fill), [target]]), dry, sample_rate=rate)
+    usable = clips.usable(wet)
+    made = {name: clip for name, clip, use in zip(some, wet, usable, strict=True) if use}
+    return {name: made.get(name, dry) for name in found}
+
+
+def apart(
+    wet: Mapping[str, Float[np.ndarray, " sample"]],
+    dry: Float[np.ndarray, " sample"],
+    target: Float[np.ndarray, " sample"],
+    rate: int,
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Of each render of a dry clip, each distance to the target, and that of the dry clip."""
+    rows, nothing = np.stack([*wet.values(), dry, target]), len(wet)
+    fill = max(0, _FILLED - len(rows))
+    sounds = distances.describe(np.concatenate([rows[:-1], [dry] * fill, rows[-1:]]), dry, sample_rate=rate)
     last = jax.tree.map(lambda x: x[-1:], sounds)
-    apart = {name: np.asarray(value) for name, value in distances.apart(sounds, last).items()}
-    apart = {TOTAL: np.asarray(distances.distance(sounds, last)), **apart}
-    many = audio.set_peak(np.concatenate([wet, dry[None], target[None]]), clips.WET_PEAK_DBFS)
-    apart["MR-STFT"] = np.asarray(distances.multi_resolution_stft(many, np.broadcast_to(many[-1:], many.shape)))
-    places = iter(range(len(some)))
-    nothing = len(some)
-    return [
-        {name: (float(value[place]), float(value[nothing])) for name, value in apart.items()}
-        for place in (nothing if answer.kind is None else next(places) for answer in found.values())
-    ]
+    found = {TOTAL: np.asarray(distances.distance(sounds, last))}
+    found |= {name: np.asarray(value) for name, value in distances.apart(sounds, last).items()}
+    many = audio.set_peak(rows, clips.WET_PEAK_DBFS)
+    found["MR-STFT"] = np.asarray(distances.multi_resolution_stft(many, np.broadcast_to(many[-1:], many.shape)))
+    return {
+        row: {name: (float(value[place]), float(value[nothing])) for name, value in found.items()}
+        for place, row in enumerate(wet)
+    }
+
+
+def share(value: float, of_nothing: float) -> float:
+    """Of the distance of the dry clip, what is closed."""
+    return max(-1.0, 1 - value / max(of_nothing, 1e-6))

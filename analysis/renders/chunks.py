@@ -130,11 +130,8 @@ def collect(
 
 
 def _ahead(plan: Plan, split: dataset.Split, sample_rate: int, with_source: bool) -> Iterator[Chunk]:
-    """Rendered chunks, the next one while the caller uses one, unless an effect renders on this thread only."""
+    """Rendered chunks, the next one while the caller uses one."""
     one = functools.partial(render, split=split, sample_rate=sample_rate, with_source=with_source)
-    if any(kind.main_thread for kind in plan.effects):
-        yield from map(one, divide(plan))
-        return
     with ThreadPoolExecutor(1, "render ahead") as thread:
         ahead = None
         for rows in divide(plan):

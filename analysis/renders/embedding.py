@@ -85,8 +85,7 @@ def embed_on(
     """`embed` by the workers of a cluster (`jaxvae.data.cluster.spread`), which load the encoder from its source."""
     source = source._replace(run=source.run.absolute())
     task = functools.partial(_embed_chunk, source, data.folder.absolute(), split)
-    main_thread = any(kind.main_thread for kind in plan.effects)
-    plan, features = chunks.collect(plan, spread(task, chunks.divide(plan), cluster, main_thread), "embed")
+    plan, features = chunks.collect(plan, spread(task, chunks.divide(plan), cluster), "embed")
     return _embedding(encoder, data.split(split), split, plan, features["posterior"])
 
 

@@ -53,12 +53,13 @@ class Header(NamedTuple):
     """Hz."""
     samples: int | None
     """Of a channel; None where it does not say."""
+    channels: int
 
 
 def header(path: Path) -> Header:
     """What a file says of itself. AudioError when the file cannot be read."""
     with _opened(path) as file:
-        return Header(file.samplerate, file.frames if 0 < file.frames < _UNKNOWN else None)
+        return Header(file.samplerate, file.frames if 0 < file.frames < _UNKNOWN else None, file.channels)
 
 
 class Reading:
@@ -147,21 +148,20 @@ def read(path: str | Path, sample_rate: int) -> Float32[np.ndarray, "sample"]:
     return np.concatenate(blocks)
 
 
-def read_channels(path: str | Path) -> tuple[Float32[np.ndarray, "channel sample"], int]:
-    """All channels of an audio file, and its rate in Hz.
+def channels(path: Path) -> Iterator[Float32[np.ndarray, "channel sample"]]:
+    """Blocks of all channels of an audio file, none of them empty.
 
     AudioError when the file is no audio, is damaged or empty, or holds NaN or infinity.
     """
-    path = Path(path)
-    blocks = []
     with _opened(path) as file:
+        count = 0
         while len(block := file.read(max(1, _BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)):
             if not np.isfinite(block).all():
                 raise AudioError(f"{path} holds NaN or infinite samples")
-            blocks.append(block)
-        if not blocks:
+            count += len(block)
+            yield np.ascontiguousarray(block.T)
+        if not count:
             raise AudioError(f"{path} holds no samples")
-        return np.ascontiguousarray(np.concatenate(blocks).T), file.samplerate
 
 
 def _riff_frames(path: Path) -> int:

@@ -16,6 +16,7 @@ Draws that are repeated, and counted on the clip where it happened (a crop on th
     wet_silent     the wet peak is below WET_SILENT_DBFS: the whole block is drawn again, as for the two below
     not_finite     the wet clip holds NaN or infinity
     exploding      the wet peak is above EXPLODING_DBFS
+    crashed, hung  the plug-in did, in a process of its own
     Everything between can be used, and is kept, however strong.
 """
 
@@ -37,7 +38,10 @@ from jaxvae.effects import Effect
 WET_PEAK_DBFS = -1.0
 WET_SILENT_DBFS = -80.0
 EXPLODING_DBFS = 40.0
-REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding")
+REASONS = ("dry_silent", "wet_silent", "not_finite", "exploding", "crashed", "hung")
+
+FAILURES = ("crashed", "hung")
+"""Those of a plug-in, the last ones of REASONS: shards where there were none do not mention them."""
 
 _PASSAGES = 8  # draws of another passage
 _ATTEMPTS = 20  # at a clip's render
@@ -192,6 +196,7 @@ def render(
     Raises:
         AudioError: 200 crops in a row are silent.
         RenderError: 20 renders of a clip in a row cannot be used.
+        EffectError: an effect fails; a plug-in crashes or hangs in too many renders in a row.
     """
     blocks = range(block.block_of(clips.start), block.block_of(clips.stop))
     kinds_of_blocks = [block.CONTENTS * block_effects(number, experiment.data.kinds(split)) for number in blocks]
@@ -224,12 +229,16 @@ def render(
             firsts = block.first_clip_of(block.contents(rows))
             inputs = block.for_each_clip(np.stack(list(threads.map(crop, firsts.tolist()))))
         rate, outputs = experiment.audio.sample_rate, inputs.copy()
+        failed: dict[int, effects.PluginError] = {}
         touched = np.flatnonzero(recipe.effect[rows] < len(kinds))
         chosen = [kinds[index] for index in recipe.effect[rows[touched]]]
         if chosen:
             settings = recipe.normalized[rows[touched]]
-            outputs[touched] = effects.render_many(chosen, inputs[touched], settings, rate, workers)
-        for row, output, fault in zip(rows, outputs, faults(outputs), strict=True):
+            outputs[touched] = effects.render_many(chosen, inputs[touched], settings, rate, workers, failed=failed)
+        found = faults(outputs)
+        for place, error in failed.items():
+            found[touched[place]] = error.reason
+        for row, output, fault in zip(rows, outputs, found, strict=True):
             if fault is None:
                 wet[row] = audio.to_int16(audio.set_peak(output, WET_PEAK_DBFS))
                 failures[row] = 0

@@ -21,13 +21,10 @@ _SAME = ("numpy", "pedalboard", "jax")
 """Packages whose version decides what a task gives."""
 
 
-def spread(
-    function: Callable[[_Task], _Result], tasks: Sequence[_Task], cluster: str, main_thread: bool = False
-) -> Iterator[tuple[int, _Result]]:
+def spread(function: Callable[[_Task], _Result], tasks: Sequence[_Task], cluster: str) -> Iterator[tuple[int, _Result]]:
     """Position and result of each task, whichever is done first.
 
-    `cluster` is "local:2", for two worker processes of this machine, or the address of a scheduler. `main_thread` is
-    for functions that work on a process's main thread only.
+    `cluster` is "local:2", for two worker processes of this machine, or the address of a scheduler.
 
     Raises:
         Exception: what `function` raised; the tasks that have not started are dropped.
@@ -39,11 +36,9 @@ def spread(
     except ImportError as error:
         raise ValueError(f"a cluster needs Dask: pip install 'jaxvae[cluster]' ({error})") from error
     with _client(cluster) as client:
-        # Dask runs tasks on threads, and coroutines on the loop of the worker, which has the main thread.
-        call = _call_on_loop if main_thread else _call
         # Nothing but as_completed may hold the futures, or what is done would be done again if its worker is lost.
         done = distributed.as_completed(
-            client.map(call, list(enumerate(tasks)), function=function, versions=_versions(), pure=False),
+            client.map(_call, list(enumerate(tasks)), function=function, versions=_versions(), pure=False),
             loop=client.loop,
             with_results=True,
         )
@@ -71,10 +66,6 @@ def _call(item: tuple[int, _Task], function: Callable[[_Task], _Result], version
         return item[0], function(item[1])
     except OSError as error:  # of its disk, its network or its plug-ins
         raise OSError(f"{error}, on worker {socket.gethostname()}") from error
-
-
-async def _call_on_loop(item: tuple[int, _Task], function: Callable[[_Task], _Result], versions: dict[str, str]) -> Any:
-    return _call(item, function, versions)
 
 
 def _versions() -> dict[str, str]:

@@ -204,6 +204,7 @@ def render(
     Raises:
         AudioError: a folder or its recordings cannot be used.
         RenderError: an effect gave nothing usable in 20 draws.
+        EffectError: an effect failed, or a plug-in crashed or hung too often in a row.
         OSError: data.directory cannot be written, or has too little space; the cluster was lost.
     """
     if not 1 <= part[0] <= part[1]:
@@ -241,8 +242,7 @@ def complete(
     with tqdm(total=total, desc="render", unit="clip", disable=not progress) as bar:
         if missing and cluster:
             task = functools.partial(_render_missing, experiment, dataset.folder.absolute(), workers or 1)
-            main_thread = any(kind.main_thread for kind in dataset.effects)
-            for _, count in spread(task, missing, cluster, main_thread):
+            for _, count in spread(task, missing, cluster):
                 bar.update(count)
         elif missing:
             dataset.require_same()

@@ -96,7 +96,10 @@ def render(
             recipes.append(recipe)
             progress(len(chunk))
     buffer = io.BytesIO()
-    np.savez(buffer, **clips.concatenate(recipes)._asdict())
+    recipe = clips.concatenate(recipes)
+    if not recipe.redraws[:, -len(clips.FAILURES) :].any():  # the files of sets from before plug-ins were watched
+        recipe = recipe._replace(redraws=recipe.redraws[:, : -len(clips.FAILURES)])
+    np.savez(buffer, **recipe._asdict())
     with folder.write(shard.recipe, buffer.tell()) as file:
         file.write(buffer.getvalue())
     return len(shard.clips)
@@ -117,7 +120,9 @@ def read_recipe(shard: Shard, folder: Folder) -> Recipe:
     path = folder.path(shard.recipe)
     try:
         with np.load(io.BytesIO(path.read_bytes())) as file:  # of a path, numpy would leave a bad one open
-            return Recipe(*(file[field] for field in Recipe._fields))
+            recipe = Recipe(*(file[field] for field in Recipe._fields))
+            missing = len(clips.REASONS) - recipe.redraws.shape[1]  # where no plug-in failed
+            return recipe._replace(redraws=np.pad(recipe.redraws, ((0, 0), (0, missing))))
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it to render it anew") from error
 

@@ -11,6 +11,7 @@ Conventions
     Audio without a peak of `LEAST_PEAK` is silent.
 """
 
+import functools
 import math
 import numbers
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,21 @@ class Track(NamedTuple):
     def seconds(self) -> float:
         """Its length."""
         return self.samples / self.sample_rate
+
+
+class Recording(NamedTuple):
+    """All channels of one recording, which are read block by block and may be read again."""
+
+    blocks: Any
+    """() -> blocks (channel, sample), float32."""
+    sample_rate: float
+    channels: int
+    samples: int
+    """Of a channel: as many as there are."""
+
+    def mono(self) -> Track:
+        """The mean of the channels."""
+        return Track(lambda: (block.mean(axis=0) for block in self.blocks()), self.sample_rate, self.samples)
 
 
 def require_rate(sample_rate: Any) -> float:
@@ -151,6 +167,40 @@ def numbers_of(audio: Any, name: str) -> Float32[np.ndarray, "..."]:
         ValueError: it is no array of numbers, empty, not finite or far beyond full scale.
     """
     return _scaled(_array(audio, name), name)
+
+
+def recording(audio: Any, sample_rate: Any, name: str = "audio") -> Recording:
+    """The channels of an array (sample,) or (channel, sample). `name` is what messages call it.
+
+    Raises:
+        ValueError: it is no audio, or of another shape, or not finite.
+    """
+    rate, numbers = require_rate(sample_rate), numbers_of(audio, name)
+    shape = numbers.shape
+    if len(shape) == 2 and not 1 <= shape[0] <= MOST_CHANNELS < shape[1]:
+        raise ValueError(
+            f"{name} has shape {shape}; use (sample,) or (channel, sample) with at most {MOST_CHANNELS} "
+            "channels: soundfile's (sample, channel) is audio.T"
+        )
+    if len(shape) not in (1, 2):
+        raise ValueError(f"{name} has shape {shape}; use (sample,) or (channel, sample)")
+    rows = numbers.reshape(-1, shape[-1])
+
+    def blocks() -> Iterator[np.ndarray]:
+        return (rows[:, first : first + _BLOCK] for first in range(0, rows.shape[1], _BLOCK))
+
+    return Recording(blocks, rate, *rows.shape)
+
+
+def recording_of_file(path: str | Path) -> Recording:
+    """The channels of a file, which are counted by reading it once: a header may claim what is not there.
+
+    AudioError as `of_file`, but for channels that cancel.
+    """
+    path = Path(path)
+    header = audio_file.header(path)
+    samples = sum(block.shape[1] for block in audio_file.channels(path))
+    return Recording(functools.partial(audio_file.channels, path), float(header.sample_rate), header.channels, samples)
 
 
 def _of_array(clip: Float32[np.ndarray, " sample"], rate: float) -> Track:

@@ -10,26 +10,41 @@ Conventions
     needs them.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import functools
 import importlib
 import os
-import threading
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Num
+from tqdm import tqdm
 
 _BACK_ENDS = ("pedalboard", "mda", "twins")
 _REGISTERED: list[Any] = []
 _VST3 = "vst3:"
+_TOLD: set[str] = set()  # effects of whose failures was told
+
+BLOCK_SAMPLES = 2**16
+"""Of a recording that is rendered block by block. Every length at which a back-end runs its plug-ins divides it."""
 
 
 class EffectError(RuntimeError):
     """A render that failed; the message names the clip, the effect and its settings."""
+
+
+class PluginError(EffectError):
+    """A clip at which a plug-in failed in a process of its own, which was ended; other clips can be rendered."""
+
+    def __init__(self, message: str, reason: Literal["crashed", "hung"]) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """What the plug-in did."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,16 +108,18 @@ class Effect:
     """Controls that are not swept (switches, controls that change nothing, output gains) and their values."""
     process: Callable[[np.ndarray, dict[str, float], int], np.ndarray] = dataclasses.field(repr=False, compare=False)
     """(dry, swept and held settings, sample_rate) -> wet. Called with checked arguments; use `render`."""
-    main_thread: bool = False
-    """Whether the back-end works on Python's main thread only."""
     renderer: Callable[[], str | None] = dataclasses.field(default=lambda: "", repr=False, compare=False)
     """Names what renders it, by a version or a digest, as far as that is known; None where it is not installed. Clips
     of another renderer are another data set."""
+    open: "Opener | None" = dataclasses.field(default=None, repr=False, compare=False)
+    """(swept and held settings, sample_rate) -> context of a render that goes on from block to block, where the
+    back-end has one. Called with checked arguments; use `opened`."""
     process_many: Callable[[np.ndarray, dict[str, np.ndarray], int], np.ndarray] | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
     """(dry (clip, sample), each control of all clips, sample_rate) -> wet (clip, sample), where the back-end renders
-    clips together; None where it renders one at a time. What comes out of a clip does not depend on the others."""
+    clips together; None where it renders one at a time. What comes out of a clip does not depend on the others. Called
+    with checked arguments; use `render_together`."""
 
     def settings(self, normalized: Num[np.ndarray, " parameter"]) -> dict[str, float]:
         """Physical settings by name of one row of normalized ones; NaN may only pad the row at its end."""
@@ -122,28 +139,49 @@ class Effect:
 
         Settings that are left out take their defaults. A plug-in may return NaN or huge values at extreme
         settings; they are passed on for the caller to judge. Unknown names, values out of range and clips of another
-        form raise ValueError.
+        form raise ValueError, and a plug-in that crashes or hangs in a process of its own PluginError.
         """
-        dry = _checked(dry, sample_rate)
-        wet = self.process(dry, self._complete(settings), sample_rate)
-        if wet.shape != dry.shape:
-            raise RuntimeError(f"{self.name} returned shape {wet.shape} for a clip of shape {dry.shape}")
-        return wet
+        _require_rate(sample_rate)
+        dry = _one_clip(dry)
+        return self._as_long(self.process(dry, self.complete(settings), sample_rate), dry)
 
     def render_together(
         self, dry: Num[np.ndarray, "clip sample"], settings: Sequence[Mapping[str, float]], sample_rate: int
     ) -> Float[np.ndarray, "clip sample"]:
-        """`render` of many clips by one call of the back-end, which has to have `process_many`."""
-        checked = np.stack([_checked(clip, sample_rate) for clip in dry])
-        complete = [self._complete(some) for some in settings]
+        """What `render` gives of each clip, by one call of the back-end: only of effects that have `process_many`."""
+        if self.process_many is None:
+            raise ValueError(f"{self.name} renders one clip at a time only; use render")
+        _require_rate(sample_rate)
+        dry = np.stack([_one_clip(clip) for clip in dry])
+        complete = [self.complete(some) for some in settings]
         controls = {name: np.array([some[name] for some in complete], np.float32) for name in complete[0]}
-        wet = self.process_many(checked, controls, sample_rate)
-        if wet.shape != checked.shape:
-            raise RuntimeError(f"{self.name} returned shape {wet.shape} for clips of shape {checked.shape}")
+        return self._as_long(self.process_many(dry, controls, sample_rate), dry)
+
+    @contextlib.contextmanager
+    def opened(self, settings: Mapping[str, float], sample_rate: int) -> "Iterator[Render]":
+        """A render of one recording in blocks of `BLOCK_SAMPLES`, of which only the last may be shorter.
+
+        What it gives is what `render` gives of all blocks together, and no more than one is in memory: only of effects
+        that have `open`. ValueError as `render`, and of an effect that has not.
+        """
+        if self.open is None:
+            raise ValueError(f"{self.name} renders whole recordings only; use render")
+        _require_rate(sample_rate)
+        with self.open(self.complete(settings), sample_rate) as process:
+
+            def render(block: np.ndarray) -> np.ndarray:
+                block = _one_clip(block)
+                return self._as_long(process(block), block)
+
+            yield render
+
+    def _as_long(self, wet: np.ndarray, dry: np.ndarray) -> np.ndarray:
+        if wet.shape != dry.shape:
+            raise RuntimeError(f"{self.name} returned shape {wet.shape} for a clip of shape {dry.shape}")
         return wet
 
-    def _complete(self, settings: Mapping[str, float]) -> dict[str, float]:
-        """Every swept and held control and its value."""
+    def complete(self, settings: Mapping[str, float]) -> dict[str, float]:
+        """Every swept and held control and its value. Unknown names and values out of range raise ValueError."""
         parameters = {parameter.name: parameter for parameter in self.parameters}
         held = dict(self.held)
         for name, value in settings.items():
@@ -159,8 +197,11 @@ class Effect:
         return {**held, **defaults, **{name: float(value) for name, value in settings.items()}}
 
 
-def _checked(dry: Num[np.ndarray, "..."], sample_rate: int) -> Float[np.ndarray, " sample"]:
-    """A clip as back-ends take it."""
+Render = Callable[[np.ndarray], np.ndarray]
+Opener = Callable[[dict[str, float], int], contextlib.AbstractContextManager[Render]]
+
+
+def _one_clip(dry: Num[np.ndarray, "..."]) -> Float[np.ndarray, " sample"]:
     dry = np.asarray(dry)
     if dry.ndim != 1 or not dry.size or not np.issubdtype(dry.dtype, np.floating):
         raise ValueError(
@@ -168,9 +209,12 @@ def _checked(dry: Num[np.ndarray, "..."], sample_rate: int) -> Float[np.ndarray,
         )
     if not np.isfinite(dry).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(dry))} samples of the dry clip are NaN or infinite")
+    return np.ascontiguousarray(dry, np.float32)
+
+
+def _require_rate(sample_rate: int) -> None:
     if not sample_rate > 0:
         raise ValueError(f"sample_rate is {sample_rate} Hz; use more than 0")
-    return np.ascontiguousarray(dry, np.float32)
 
 
 def register(back_end: Any) -> None:
@@ -206,7 +250,7 @@ def unavailable() -> dict[str, str]:
 
 def renderer(name: str) -> str | None:
     """What renders the effect of that name here (`Effect.renderer`); None where it is missing or unknown."""
-    if name.startswith(_VST3):
+    if is_vst3(name):
         return importlib.import_module(f"{__name__}.vst3").renderer(name)
     effect = table().get(name)
     return None if effect is None else effect.renderer()
@@ -224,13 +268,13 @@ def require_available(kinds: Sequence[Effect]) -> None:
     for kind in kinds:
         if kind.name in missing:
             raise FileNotFoundError(f"{kind.name} cannot be rendered here: {missing[kind.name]}")
-        if kind.name.startswith(_VST3) and renderer(kind.name) is None:
+        if is_vst3(kind.name) and renderer(kind.name) is None:
             raise FileNotFoundError(f"{kind.name} cannot be rendered here: there is no such file")
 
 
 def get(name: str) -> Effect:
     """The effect of that name. An unknown name raises ValueError, a missing VST3 FileNotFoundError."""
-    if name.startswith(_VST3):
+    if is_vst3(name):
         return importlib.import_module(f"{__name__}.vst3").load(name)
     effects = table()
     if name not in effects:
@@ -242,6 +286,19 @@ def get(name: str) -> Effect:
     return effects[name]
 
 
+def is_vst3(name: str) -> bool:
+    """Whether an effect of that name is a VST3 plug-in."""
+    return name.startswith(_VST3)
+
+
+def preset(name: str, settings: Mapping[str, float]) -> bytes:
+    """The state of a VST3 plug-in at settings, a .vstpreset, which hosts of such plug-ins load.
+
+    Settings that are left out take their defaults. Raises as `get` and `Effect.render`.
+    """
+    return importlib.import_module(f"{__name__}.vst3").preset(name, settings)
+
+
 def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str, float], ...]) -> Effect:
     """The effect of that name as a data set recorded it, whether or not it is here; only a render needs it.
 
@@ -249,28 +306,56 @@ def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str
     plug-in is missing.
     """
 
-    process = functools.partial(_process_recorded, name, parameters, held, "process")
+    process = functools.partial(_process_recorded, name, parameters, held)
     known = table().get(name)
-    main_thread = name.startswith(_VST3) if known is None else known.main_thread
+    opener = None if known is None or known.open is None else functools.partial(_open_recorded, name, parameters, held)
     many = None
     if known is not None and known.process_many is not None:
-        many = functools.partial(_process_recorded, name, parameters, held, "process_many")
-    return Effect(name, parameters, held, process, main_thread, functools.partial(renderer, name), many)
+        many = functools.partial(_process_many_recorded, name, parameters, held)
+    return Effect(name, parameters, held, process, functools.partial(renderer, name), opener, many)
 
 
 def _process_recorded(
     name: str,
     parameters: tuple[Parameter, ...],
     held: tuple[tuple[str, float], ...],
-    form: Literal["process", "process_many"],
     dry: np.ndarray,
-    settings: dict[str, Any],
+    settings: dict[str, float],
     sample_rate: int,
 ) -> np.ndarray:
+    return _present(name, parameters, held).process(dry, settings, sample_rate)
+
+
+def _process_many_recorded(
+    name: str,
+    parameters: tuple[Parameter, ...],
+    held: tuple[tuple[str, float], ...],
+    dry: np.ndarray,
+    controls: dict[str, np.ndarray],
+    sample_rate: int,
+) -> np.ndarray:
+    together = _present(name, parameters, held).process_many
+    assert together is not None
+    return together(dry, controls, sample_rate)
+
+
+def _open_recorded(
+    name: str,
+    parameters: tuple[Parameter, ...],
+    held: tuple[tuple[str, float], ...],
+    settings: dict[str, float],
+    sample_rate: int,
+) -> contextlib.AbstractContextManager[Render]:
+    opener = _present(name, parameters, held).open
+    assert opener is not None
+    return opener(settings, sample_rate)
+
+
+def _present(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str, float], ...]) -> Effect:
     present = get(name)
     if (present.parameters, present.held) != (parameters, held):
         raise ValueError(f"{name} has other parameters here than when the data set was made; install that version")
-    return getattr(present, form)(dry, settings, sample_rate)
+    return present
 
 
 def cores() -> int:
@@ -285,14 +370,16 @@ def render_many(
     sample_rate: int,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
+    failed: dict[int, PluginError] | None = None,
 ) -> Float[np.ndarray, "clip sample"]:
     """Wet clips, float32, one effect and one row of settings (NaN-padded) for each dry clip.
 
-    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. Effects of
-    `main_thread` are rendered by the caller meanwhile, and all clips of an effect with `process_many` by one of the
-    threads, together. The result does not depend on the number of workers. NaN
-    and exploding renders are returned as they are; the caller counts and redraws them. `progress` is called with the
-    number of clips done so far. The first render that fails stops the rest and raises EffectError.
+    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. All clips of an
+    effect with `process_many` are rendered together, by one of the threads. The result does not depend on the number of
+    workers. NaN and exploding renders are returned as they are; the caller counts and redraws them. A clip at which a
+    plug-in crashed or hung in a process of its own is all NaN, and entered in `failed`; the first of an effect is told
+    on the standard error. `progress` is called with the number of clips done so far. The first render that fails
+    otherwise stops the rest and raises EffectError.
     """
     if not len(effects) == len(dry) == len(normalized):
         raise ValueError(
@@ -301,15 +388,20 @@ def render_many(
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; use at least 1, or None for all cores")
     rows = [effect.settings(row) for effect, row in zip(effects, normalized, strict=True)]
-    here = [clip for clip, effect in enumerate(effects) if effect.main_thread]
-    if here and threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(f"{effects[here[0]].name} renders on the main thread only; call render_many there")
     wet = np.empty(dry.shape, np.float32)
-    done = 0
 
     def render_one(clip: int) -> None:
         try:
             wet[clip] = effects[clip].render(dry[clip], rows[clip], sample_rate)
+        except PluginError as error:
+            wet[clip] = np.nan
+            if failed is not None:
+                failed[clip] = error
+            if effects[clip].name not in _TOLD:
+                _TOLD.add(effects[clip].name)
+                tqdm.write(f"{error}. Clips at which it fails are left out", file=sys.stderr)
+        except EffectError as error:  # which names the effect
+            raise EffectError(f"clip {clip}: {error}") from error
         except Exception as error:
             raise EffectError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
 
@@ -320,30 +412,22 @@ def render_many(
         except Exception as error:
             raise EffectError(f"{len(clips)} clips of {kind.name} from clip {clips[0]} on: {error}") from error
 
-    def count(clips: int = 1) -> None:
-        nonlocal done
-        for _ in range(clips):
-            done += 1
-            if progress is not None:
-                progress(done)
-
     together: dict[Effect, list[int]] = {}
-    alone = []
     for clip, effect in enumerate(effects):
         if effect.process_many is not None:
             together.setdefault(effect, []).append(clip)
-        elif not effect.main_thread:
-            alone.append(clip)
+    alone = sorted(set(range(len(effects))).difference(*together.values()))
+    done = 0
     pool = ThreadPoolExecutor(workers or cores())
     try:
-        others = {pool.submit(render_together, clips): len(clips) for clips in together.values()}
-        others |= {pool.submit(render_one, clip): 1 for clip in alone}
-        for clip in here:
-            render_one(clip)
-            count()
-        for future in as_completed(others):
+        futures = {pool.submit(render_together, clips): len(clips) for clips in together.values()}
+        futures |= {pool.submit(render_one, clip): 1 for clip in alone}
+        for future in as_completed(futures):
             future.result()
-            count(others[future])
+            for _ in range(futures[future]):
+                done += 1
+                if progress is not None:
+                    progress(done)
     finally:  # a failure or Ctrl-C must not wait for the clips that have not started
         pool.shutdown(wait=True, cancel_futures=True)
     return wet

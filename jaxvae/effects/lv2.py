@@ -7,11 +7,13 @@ Conventions
     Specification: https://lv2plug.in/ns/lv2core (lv2.h describes the functions, lv2core.ttl the words of the Turtle).
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import functools
 import os
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -164,11 +166,21 @@ def render(
     block_size: int = BLOCK_SIZE,
 ) -> Float32[np.ndarray, " sample"]:
     """The wet clip of a fresh instance of the plug-in. Controls that are left out take their defaults."""
+    with opened(plugin, controls, sample_rate, block_size) as process:
+        return process(dry)
+
+
+@contextlib.contextmanager
+def opened(
+    plugin: Plugin, controls: dict[str, float], sample_rate: int, block_size: int = BLOCK_SIZE
+) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+    """A fresh instance of the plug-in, which goes on where it was with each piece of a recording it is called with.
+
+    A piece that is not the last has to be a multiple of `block_size` long, for the whole to be as `render` has it.
+    """
     symbols = [control.symbol for control in plugin.controls]
     if unknown := sorted(set(controls) - set(symbols)):
         raise ValueError(f"{plugin.uri} has no control {unknown[0]}; it has {', '.join(symbols)}")
-    dry = np.ascontiguousarray(dry)
-    wet = np.zeros((len(plugin.outputs), len(dry)), np.float32)
     values = [ctypes.c_float(controls.get(control.symbol, control.default)) for control in plugin.controls]
     readouts = [ctypes.c_float() for _ in plugin.readouts]
 
@@ -178,6 +190,18 @@ def render(
     handle = descriptor.instantiate(ctypes.addressof(descriptor), float(sample_rate), bundle_path, features)
     if not handle:
         raise RuntimeError(f"{plugin.uri} could not be started at {sample_rate} Hz")
+
+    def process(dry: np.ndarray) -> np.ndarray:
+        dry = np.ascontiguousarray(dry)
+        wet = np.zeros((len(plugin.outputs), len(dry)), np.float32)
+        for start in range(0, len(dry), block_size):
+            for index in plugin.inputs:
+                descriptor.connect_port(handle, index, dry[start:].ctypes.data)
+            for index, channel in zip(plugin.outputs, wet, strict=True):
+                descriptor.connect_port(handle, index, channel[start:].ctypes.data)
+            descriptor.run(handle, min(block_size, len(dry) - start))
+        return wet.mean(axis=0)
+
     try:
         for control, value in zip(plugin.controls, values, strict=True):
             descriptor.connect_port(handle, control.index, ctypes.addressof(value))
@@ -185,14 +209,8 @@ def render(
             descriptor.connect_port(handle, index, ctypes.addressof(readout))
         if descriptor.activate:
             descriptor.activate(handle)
-        for start in range(0, len(dry), block_size):
-            for index in plugin.inputs:
-                descriptor.connect_port(handle, index, dry[start:].ctypes.data)
-            for index, channel in zip(plugin.outputs, wet, strict=True):
-                descriptor.connect_port(handle, index, channel[start:].ctypes.data)
-            descriptor.run(handle, min(block_size, len(dry) - start))
+        yield process
         if descriptor.deactivate:
             descriptor.deactivate(handle)
     finally:
         descriptor.cleanup(handle)
-    return wet.mean(axis=0)

@@ -6,17 +6,23 @@ Conventions
     output gains (a level normalisation makes them inaudible), switches, and controls that change nothing in mono.
 """
 
+import contextlib
 import functools
 
 import numpy as np
 
-from jaxvae.effects import Effect, Parameter, file_digest, lv2
+from jaxvae.effects import Effect, Parameter, Render, file_digest, lv2
 
 _URI = "http://drobilla.net/plugins/mda/"
 _INSTALL = "install the mda-lv2 package (apt-get install mda-lv2) or set LV2_PATH to a folder that holds mda.lv2"
 
 
 def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate: int) -> np.ndarray:
+    with _open(name, settings, sample_rate) as process:
+        return process(dry)
+
+
+def _open(name: str, settings: dict[str, float], sample_rate: int) -> contextlib.AbstractContextManager[Render]:
     plugin = lv2.find(_URI + name)
     if plugin is None:
         raise FileNotFoundError(f"mda/{name} is not in {', '.join(map(str, lv2.folders()))}; {_INSTALL}")
@@ -25,7 +31,7 @@ def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate
     if all(settings[control.symbol] == control.default for control in plugin.controls):
         moved = list(settings)[-1]
         settings = {**settings, moved: settings[moved] + (1e-6 if settings[moved] < 0.5 else -1e-6)}
-    return lv2.render(plugin, dry, settings, sample_rate)
+    return lv2.opened(plugin, settings, sample_rate)
 
 
 def _control(name: str, default: float, minimum: float = 0.0, maximum: float = 1.0) -> Parameter:
@@ -38,8 +44,8 @@ def _renderer(name: str) -> str | None:
 
 
 def _effect(name: str, *parameters: Parameter, held: tuple[tuple[str, float], ...] = ()) -> Effect:
-    process, renderer = functools.partial(_process, name), functools.partial(_renderer, name)
-    return Effect(f"mda/{name}", parameters, held, process, renderer=renderer)
+    process, opener = functools.partial(_process, name), functools.partial(_open, name)
+    return Effect(f"mda/{name}", parameters, held, process, renderer=functools.partial(_renderer, name), open=opener)
 
 
 EFFECTS = (

@@ -7,13 +7,15 @@ Conventions
     are switches.
 """
 
+import contextlib
 import functools
 import importlib.metadata
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from jaxvae.effects import Effect, EffectError, Parameter
+from jaxvae.effects import Effect, EffectError, Parameter, Render
 
 # Above this share of the sample rate the filters become unstable and return NaN.
 _HIGHEST_FREQUENCY = 0.45
@@ -47,6 +49,12 @@ def host() -> Any:
 
 
 def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate: int) -> np.ndarray:
+    with _open(name, settings, sample_rate) as process:
+        return process(dry)
+
+
+@contextlib.contextmanager
+def _open(name: str, settings: dict[str, float], sample_rate: int) -> Iterator[Render]:
     pedalboard = host()
     for control, value in settings.items():
         highest = _HIGHEST_FREQUENCY * sample_rate
@@ -58,7 +66,8 @@ def _process(name: str, dry: np.ndarray, settings: dict[str, float], sample_rate
     if name == "LadderFilter":
         settings = {**settings, "mode": pedalboard.LadderFilter.Mode(int(settings["mode"]))}
     # A new object for each clip costs 10 microseconds and cannot be shared between threads by mistake.
-    return getattr(pedalboard, name)(**settings)(dry, sample_rate)
+    plugin = getattr(pedalboard, name)(**settings)
+    yield lambda block: plugin.process(block, sample_rate, reset=False)  # a new object has nothing to reset
 
 
 @functools.cache
@@ -67,7 +76,8 @@ def _renderer() -> str:
 
 
 def _effect(name: str, *parameters: Parameter, held: tuple[tuple[str, float], ...] = ()) -> Effect:
-    return Effect(f"pedalboard/{name}", parameters, held, functools.partial(_process, name), renderer=_renderer)
+    process, opener = functools.partial(_process, name), functools.partial(_open, name)
+    return Effect(f"pedalboard/{name}", parameters, held, process, renderer=_renderer, open=opener)
 
 
 EFFECTS = (

@@ -49,6 +49,29 @@ class Sounds(NamedTuple):
     decay: Float[Array, "clip hop"]
 
 
+class Axes(NamedTuple):
+    """Where the numbers of `Sounds` are."""
+
+    band_hz: Float[np.ndarray, " band"]
+    """Middles of the mel bands; colour is of their means, then of their deviations."""
+    frame_s: Float[np.ndarray, " frame"]
+    rate_hz: Float[np.ndarray, " rate"]
+    """Middles of the rates; modulation is of all rates of the lowest wide band, then of the next."""
+    hop_s: Float[np.ndarray, " hop"]
+
+
+def axes(samples: int, sample_rate: int) -> Axes:
+    """The axes of what `describe` says of clips of so many samples."""
+    hop, decay_hop = round(_HOP_SECONDS * sample_rate), _decay_hop(sample_rate)
+    edges = _rate_edges(sample_rate / hop)
+    return Axes(
+        spectrogram.mel_frequencies(_BANDS + 2, sample_rate / 2)[1:-1],
+        np.arange(1 + samples // hop) * hop / sample_rate,
+        np.sqrt(edges[:-1] * edges[1:]),
+        np.arange(samples // decay_hop) * decay_hop / sample_rate,
+    )
+
+
 @functools.partial(jax.jit, static_argnames="sample_rate")
 def describe(
     audio: Float[Array | np.ndarray, "clip sample"], dry: Float[Array | np.ndarray, " sample"], *, sample_rate: int
@@ -97,13 +120,21 @@ def _modulation(level: Float[Array, "clip band frame"], frame_rate: float) -> Fl
     moving = (wide - wide.mean(axis=2, keepdims=True)) * window[None, None]
     power = jnp.abs(jnp.fft.rfft(moving, frames)) ** 2 / jnp.sum(window**2)
     rates = np.arange(power.shape[2]) * frame_rate / frames
-    edges = np.geomspace(_SLOWEST_HZ, min(_FASTEST_HZ, frame_rate / 2), _RATES + 1)
+    edges = _rate_edges(frame_rate)
     nearest = np.abs(np.log(np.maximum(rates, 1e-9)[None] / np.sqrt(edges[:-1] * edges[1:])[:, None])).argmin(axis=1)
     inside = (rates[None] >= edges[:-1, None]) & (rates[None] < edges[1:, None])
     inside[np.arange(_RATES), nearest] = True  # a band that is narrower than the rates are apart
     shares = (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
     banded = jnp.einsum("cbr,kr->cbk", power, shares, precision="highest")
     return 10 * jnp.log10(banded + _LEAST_MOVEMENT_DB**2).reshape(len(level), -1)
+
+
+def _rate_edges(frame_rate: float) -> Float[np.ndarray, " edge"]:
+    return np.geomspace(_SLOWEST_HZ, min(_FASTEST_HZ, frame_rate / 2), _RATES + 1)
+
+
+def _decay_hop(sample_rate: int) -> int:
+    return max(1, round(_DECAY_HOP_SECONDS * sample_rate))
 
 
 def _decay(audio: Float[Array, "clip sample"], dry: Float[Array, " sample"], sample_rate: int) -> Array:
@@ -114,7 +145,7 @@ def _decay(audio: Float[Array, "clip sample"], dry: Float[Array, " sample"], sam
     power = spectrum.real**2 + spectrum.imag**2
     inverse = jnp.conj(spectrum) / (power + _REGULARISATION * power.mean() + 1e-12)
     response = jnp.fft.irfft(jnp.fft.rfft(audio, length) * inverse[None], length)[:, :samples]
-    hop = max(1, round(_DECAY_HOP_SECONDS * sample_rate))
+    hop = _decay_hop(sample_rate)
     hops = (response[:, : samples // hop * hop].reshape(len(audio), -1, hop) ** 2).sum(axis=2)
     energy = jnp.cumsum(hops[:, ::-1], axis=1)[:, ::-1]
     floor = 10 ** (_DECAY_FLOOR_DB / 10)

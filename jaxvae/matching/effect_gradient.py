@@ -38,14 +38,12 @@ def differentiable(
     `dry`.
 
     Raises:
-        ValueError: a number is out of range, or the effect renders on Python's main thread only.
+        ValueError: a number is out of range.
     """
     if method not in ("central", "spsa"):
         raise ValueError(f"method is {method!r}; use 'central' or 'spsa'")
     if not 0 < step <= 0.5 or pairs < 1:
         raise ValueError(f"step is {step}, pairs {pairs}; use more than 0 up to 0.5, and 1 or more")
-    if kind.main_thread:
-        raise ValueError(f"{kind.name} renders on the main thread only, where a program cannot wait for it")
     count = len(kind.parameters)
 
     def render(dry: ArrayLike, normalized: ArrayLike) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a matcher answers: effects with settings that sound like a reference, the render, and a preset."""
+"""What a matcher answers: effects with settings that sound like a reference, the render, and how to make it again."""
 
 import dataclasses
 import json
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from jaxvae import effects
 
 NO_EFFECT = "no effect"
 
@@ -50,8 +52,8 @@ class Match:
     """Of the effects and of none, by what was heard, the largest first."""
     input_gain_db: float
     """By what the recording is amplified before the effect."""
-    audio: Float[np.ndarray, "*channels sample"]
-    """In the form of the dry recording, at its power."""
+    audio: Float[np.ndarray, "*channels sample"] | None
+    """In the form of the dry recording, at its power; None where it is a file (`Matcher.match_file`)."""
     sample_rate: float
     render_rate: float
     """At which the effect was rendered: the same, unless it sounds otherwise there than where it was matched."""
@@ -74,7 +76,7 @@ class Match:
         return {setting.name: setting.value for setting in self.answers[0].settings}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without audio: a preset, which `render` of the effect takes."""
+        """Plain values, without audio; `render` of the effect takes the settings."""
         return {
             "effect": self.effect,
             "settings": self.settings,
@@ -91,6 +93,22 @@ class Match:
     def json(self) -> str:
         """The same as a text."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
+
+    def preset(self) -> bytes:
+        """The state of the VST3 plug-in at the best answer, a .vstpreset, which hosts of such plug-ins load.
+
+        A recording enters it amplified by `input_gain_db`.
+
+        Raises:
+            ValueError: the best answer is no VST3 plug-in.
+            EffectError: the plug-in fails.
+        """
+        if not effects.is_vst3(self.effect):
+            raise ValueError(
+                f"the best answer is {self.effect}, of which there is no .vstpreset, as it is no VST3 plug-in; allow "
+                "VST3 effects only, or use json() or snippet()"
+            )
+        return effects.preset(self.effect, self.settings)
 
     def snippet(self, source: str = "dry.wav", target: str = "wet.wav") -> str:
         """A Python program that renders a file through the best answer, channel by channel."""

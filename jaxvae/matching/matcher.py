@@ -16,8 +16,8 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,13 +26,14 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from jaxvae import config, effects, views, windows
+from jaxvae import config, views, windows
 from jaxvae.data import waveform
-from jaxvae.data.audio import gain, peak_dbfs
-from jaxvae.data.waveform import Track
+from jaxvae.data.audio import gain
+from jaxvae.data.waveform import Recording, Track
 from jaxvae.effects import Effect
 from jaxvae.matching import distances
-from jaxvae.matching.match import NO_EFFECT, Answer, Match
+from jaxvae.matching.match import NO_EFFECT, Match
+from jaxvae.matching.rendering import Render
 from jaxvae.matching.search import Posterior, Search
 from jaxvae.models import controller
 from jaxvae.models.controller import Controller
@@ -44,7 +45,6 @@ EXCERPT_SECONDS = 5.0
 SAMPLES = 256
 """Of the settings of each effect: what intervals and middles are read from."""
 _LIKELY, _UNLIKELY = 8, 0.01  # effects whose settings are sampled, if no other is more probable than that
-_HIGHEST_DBFS = -1.0  # of the answer
 _SAME_SOUND = 0.25  # distance of two renders of one setting that pass for the same
 
 
@@ -58,6 +58,8 @@ class Matcher:
     kinds: tuple[Effect, ...]
     parameters: tuple[int, ...]
     """Number of parameters of each kind of clips that the controller was trained on."""
+    temperatures: Mapping[str, float]
+    """By what logits of effects are divided in each mode, to be as sure as they are right of unknown recordings."""
     dataset: str = ""
     """Identity of the data set that it was trained on."""
     dataset_folders: tuple[str, ...] = ()
@@ -84,9 +86,10 @@ class Matcher:
         Raises:
             ValueError: a recording is silent, or an effect is not known.
         """
-        hidden = self._hear(list(reference), passages, before)
         found = self._kinds_allowed(allowed)
-        logits = np.asarray(_effect(self.weights, hidden, model=self._model))[0]
+        hidden = self._hear(list(reference), passages, before)
+        mode = "dry_aware" if before is not None else "blind" if passages is None else "source_aware"
+        logits = np.asarray(_effect(self.weights, hidden, model=self._model))[0] / self.temperatures[mode]
         logits = np.where(found[: len(logits)], logits, -np.inf)
         shares = np.exp(logits - logits.max())
         shares = np.append(shares, np.zeros(len(self.kinds) + 1 - len(shares)))  # trained without untouched clips
@@ -139,35 +142,107 @@ class Matcher:
                 out of range.
             EffectError: an effect failed.
         """
-        if candidates < 1 or refine < 0:
-            raise ValueError(f"candidates is {candidates}, refine {refine}; use at least 1 and 0")
-        begun = time.perf_counter()
         rate = waveform.require_rate(sample_rate)
-        recording = _channels(dry, "dry")
-        model_rate = self.experiment.audio.sample_rate
-        mono = _mono(recording, rate, "dry")
-        heard = _mono(_channels(reference, "reference"), _or(reference_rate, rate), "reference")
+        recording = waveform.recording(dry, rate, "dry")
+        heard = _mono(reference, _or(reference_rate, rate), "reference")
         before = None
         if reference_dry is not None:
-            before = _mono(_channels(reference_dry, "reference_dry"), _or(reference_rate, rate), "reference_dry")
-        posterior = self.posterior([heard], [mono] if same_recording else None, before, allowed, seed)
-        level_db = self.experiment.data.peak_dbfs - float(peak_dbfs(recording.mean(axis=0)))
-        excerpt = self._excerpt(mono, level_db)
+            before = _mono(reference_dry, _or(reference_rate, rate), "reference_dry")
+        found, render = self._find(
+            recording, heard, before, same_recording, allowed, candidates, refine, seed, progress, time.perf_counter()
+        )
+        audio, short_db = render.audio()
+        return _with_audio(found, short_db, audio.reshape(np.shape(dry)))
+
+    def match_file(
+        self,
+        dry: Path,
+        reference: Path,
+        out: Path,
+        *,
+        reference_dry: Path | None = None,
+        same_recording: bool = False,
+        allowed: Sequence[str] | None = None,
+        candidates: int = 16,
+        refine: int = 0,
+        seed: int = 0,
+        progress: Callable[[int, int], object] | None = None,
+        written: Callable[[float, float], object] | None = None,
+    ) -> Match:
+        """As `match`, from file to file; however long they are, only blocks of them are in memory.
+
+        The answer has no `audio`: it is written to `out`, in the format that its name tells. `written` is called with
+        the seconds of it that are rendered and to be rendered.
+
+        Raises:
+            AudioError, a ValueError: a file cannot be read as audio.
+            ValueError, EffectError: as `match`.
+            OSError: `out` cannot be written; what was there is as it was.
+        """
+        begun = time.perf_counter()
+        recording = waveform.recording_of_file(dry)
+        before = None if reference_dry is None else waveform.of_file(reference_dry)
+        found, render = self._find(
+            recording,
+            waveform.of_file(reference),
+            before,
+            same_recording,
+            allowed,
+            candidates,
+            refine,
+            seed,
+            progress,
+            begun,
+        )
+        rate, total = recording.sample_rate, recording.samples / recording.sample_rate
+        short_db = render.write(out, written and (lambda samples: written(samples / rate, total)))
+        return _with_audio(found, short_db, None)
+
+    def _find(
+        self,
+        recording: Recording,
+        reference: Track,
+        before: Track | None,
+        same_recording: bool,
+        allowed: Sequence[str] | None,
+        candidates: int,
+        refine: int,
+        seed: int,
+        progress: Callable[[int, int], object] | None,
+        begun: float,
+    ) -> tuple[Match, Render]:
+        """The answer, and the recording through it, which is yet to be rendered."""
+        if candidates < 1 or refine < 0:
+            raise ValueError(f"candidates is {candidates}, refine {refine}; use at least 1 and 0")
+        model_rate, mono = self.experiment.audio.sample_rate, recording.mono()
+        excerpt, peak = self._excerpt(mono, recording)
+        posterior = self.posterior([reference], [mono] if same_recording else None, before, allowed, seed)
+        level_db = self.experiment.data.peak_dbfs - peak
+        excerpt = (excerpt * np.float32(gain(level_db))).astype(np.float32)
         search = Search(self.kinds, excerpt, model_rate, posterior, seed)
         total = candidates + refine
-        found = search.candidates(candidates, progress and (lambda done: progress(done, total)))
+        answers = search.candidates(candidates, progress and (lambda done: progress(done, total)))
         if refine:
-            found = search.refined(found, refine, progress and (lambda done: progress(candidates + done, total)))
-        notes: list[str] = []
-        audio, render_rate = self._render(recording, rate, found[0], level_db, excerpt, notes)
+            answers = search.refined(answers, refine, progress and (lambda done: progress(candidates + done, total)))
+        best, notes = answers[0], []
+        kind = next((kind for kind in self.kinds if kind.name == best.effect), None)
+        settings = {setting.name: setting.value for setting in best.settings}
+        rate = recording.sample_rate
+        same = kind is None or _same_at(kind, settings, excerpt, model_rate, rate)
+        if not same:
+            notes.append(
+                f"{best.effect} sounds otherwise at {rate:g} Hz, so it was rendered at {model_rate:,} Hz, where it was "
+                f"matched: nothing is above {model_rate // 2:,} Hz"
+            )
+        render_rate = rate if same else float(model_rate)
         names = (*self.effects, NO_EFFECT)
         order = np.argsort(-posterior.effect, kind="stable")
-        return Match(
+        found = Match(
             matcher=self.experiment.name,
-            answers=tuple(found),
+            answers=tuple(answers),
             probabilities={names[index]: float(posterior.effect[index]) for index in order},
             input_gain_db=level_db,
-            audio=audio.reshape(np.shape(dry)),
+            audio=None,
             sample_rate=rate,
             render_rate=render_rate,
             excerpt=excerpt,
@@ -176,6 +251,7 @@ class Matcher:
             seconds=time.perf_counter() - begun,
             notes=tuple(notes),
         )
+        return found, Render(kind, settings, recording, level_db, render_rate)
 
     def _kinds_allowed(self, allowed: Sequence[str] | None) -> np.ndarray:
         """Of every effect and of none, whether it may be the answer."""
@@ -227,68 +303,53 @@ class Matcher:
     def _model(self) -> Controller:
         return Controller(self.experiment.controller, self.parameters)
 
-    def _excerpt(self, mono: Track, level_db: float) -> Float[np.ndarray, " sample"]:
-        """The loudest seconds of a recording as they enter an effect, at the rate of training.
+    def _excerpt(self, mono: Track, recording: Recording) -> tuple[Float[np.ndarray, " sample"], float]:
+        """The loudest seconds of a recording at the rate of training, and the recording's peak in dBFS.
 
-        A recording that is shorter is repeated.
+        A recording that is shorter is repeated. It is gone through twice: once to find them, once to take them.
         """
         rate = self.experiment.audio.sample_rate
-        length = round(EXCERPT_SECONDS * rate)
-        whole = np.concatenate(list(waveform.resampled(mono, rate)))
-        if not len(whole):
+        length, hop = round(EXCERPT_SECONDS * rate), rate // 100
+        peak, sound, energies, rest = 0.0, False, [0.0], np.zeros(0, np.float32)
+
+        def noted() -> Iterator[np.ndarray]:
+            nonlocal peak, sound
+            for block in recording.blocks():
+                sound = sound or bool(block.any())
+                peak = max(peak, float(np.abs(block.mean(axis=0)).max()))
+                yield block.mean(axis=0)
+
+        samples = 0
+        for block in waveform.resampled(mono._replace(blocks=noted), rate):
+            samples += len(block)
+            rest = np.concatenate([rest, block])
+            whole = len(rest) // hop * hop
+            energies += np.square(rest[:whole].reshape(-1, hop), dtype=np.float64).sum(axis=1).tolist()
+            rest = rest[whole:]
+        if peak <= waveform.LEAST_PEAK:
+            raise ValueError(f"dry is silent{' in mono' if sound else ''}; use another recording")
+        if not samples:
             raise ValueError(f"the dry recording has not one sample at {rate} Hz; use a longer one")
-        if len(whole) < length:
-            excerpt = np.resize(whole, length)
-        else:
-            energy = np.concatenate([[0.0], np.cumsum(whole.astype(np.float64) ** 2)])
-            start = int(np.argmax(energy[length:] - energy[:-length]))
-            excerpt = whole[start : start + length]
-        return (excerpt * np.float32(gain(level_db))).astype(np.float32)
-
-    def _render(
-        self,
-        recording: Float[np.ndarray, "channel sample"],
-        rate: float,
-        answer: Answer,
-        level_db: float,
-        excerpt: Float[np.ndarray, " some"],
-        notes: list[str],
-    ) -> tuple[Float[np.ndarray, "channel sample"], float]:
-        """The recording through an answer, at the power that it had, and the rate at which the effect was rendered."""
-        if answer.effect == NO_EFFECT:
-            return recording.copy(), rate
-        kind = next(kind for kind in self.kinds if kind.name == answer.effect)
-        settings = {setting.name: setting.value for setting in answer.settings}
-        model_rate = self.experiment.audio.sample_rate
-        wet_rate = rate if _same_at(kind, settings, excerpt, model_rate, rate) else float(model_rate)
-        if wet_rate != rate:
-            notes.append(
-                f"{kind.name} sounds otherwise at {rate:g} Hz, so it was rendered at {model_rate:,} Hz, where it was "
-                f"matched: nothing is above {model_rate // 2:,} Hz"
-            )
-        dry = (recording * np.float32(gain(level_db))).astype(np.float32)
-        dry = dry if wet_rate == rate else soxr.resample(dry.T, rate, wet_rate).T
-        wet = np.stack(_render_channels(kind, settings, dry, int(wet_rate)))
-        if wet_rate != rate:
-            wet = _fitted(soxr.resample(wet.T, wet_rate, rate).T, recording.shape[1])
-        if not np.isfinite(wet).all() or not wet.any():
-            raise effects.EffectError(f"{kind.name} at {settings} gives nothing that can be used of this recording")
-        wet = wet * np.sqrt(np.mean(recording**2) / np.mean(wet**2))
-        over = float(peak_dbfs(wet.reshape(-1))) - _HIGHEST_DBFS
-        if over > 0:
-            notes.append(f"the answer is {over:.1f} dB quieter than the recording, to stay below full scale")
-        return (wet * gain(-max(0.0, over))).astype(np.float32), wet_rate
+        level_db = float(20 * np.log10(peak))
+        if samples < length:
+            return np.resize(np.concatenate(list(waveform.resampled(mono, rate))), length), level_db
+        total = np.cumsum(energies)
+        hops = length // hop
+        start = hop * int(np.argmax(total[hops:] - total[:-hops]))
+        pieces, place = [], 0
+        for block in waveform.resampled(mono, rate):
+            pieces.append(block[max(0, start - place) : max(0, start + length - place)])
+            place += len(block)
+            if place >= start + length:
+                break
+        return np.concatenate(pieces), level_db
 
 
-def _render_channels(
-    kind: Effect, settings: dict[str, float], dry: Float[np.ndarray, "channel sample"], rate: int
-) -> list[Float[np.ndarray, " sample"]]:
-    """Each by itself, on all cores where the effect can be."""
-    channels = [np.ascontiguousarray(channel) for channel in dry]
-    if kind.main_thread:
-        return [kind.render(channel, settings, rate) for channel in channels]
-    with ThreadPoolExecutor(effects.cores()) as threads:
-        return list(threads.map(lambda channel: kind.render(channel, settings, rate), channels))
+def _with_audio(found: Match, short_db: float, audio: np.ndarray | None) -> Match:
+    notes = found.notes
+    if short_db > 0:
+        notes += (f"the answer is {short_db:.1f} dB quieter than the recording, to stay below full scale",)
+    return dataclasses.replace(found, audio=audio, notes=notes)
 
 
 def _same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate: int, other: float) -> bool:
@@ -297,7 +358,7 @@ def _same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate
         return True
     try:
         resampled = kind.render(soxr.resample(excerpt, rate, other), settings, int(other))
-    except ValueError:  # a frequency that this rate cannot have
+    except (ValueError, effects.PluginError):  # such as a frequency that this rate cannot have
         return False
     wet = kind.render(excerpt, settings, rate)
     if not np.isfinite(resampled).all():
@@ -317,27 +378,12 @@ def _or(rate: Any, other: float) -> float:
     return other if rate is None else waveform.require_rate(rate)
 
 
-def _channels(audio: Any, name: str) -> Float[np.ndarray, "channel sample"]:
-    """One recording."""
-    numbers = waveform.numbers_of(audio, name)
-    shape = numbers.shape
-    if len(shape) == 2:
-        if not 1 <= shape[0] <= waveform.MOST_CHANNELS < shape[1]:
-            raise ValueError(
-                f"{name} has shape {shape}; use (sample,) or (channel, sample) with at most {waveform.MOST_CHANNELS} "
-                "channels: soundfile's (sample, channel) is audio.T"
-            )
-        return numbers
-    if len(shape) != 1:
-        raise ValueError(f"{name} has shape {shape}; use (sample,) or (channel, sample)")
-    return numbers[None]
-
-
-def _mono(channels: Float[np.ndarray, "channel sample"], rate: float, name: str) -> Track:
-    mono = channels.mean(axis=0)
-    if np.abs(mono).max() <= waveform.LEAST_PEAK:
+def _mono(audio: Any, rate: float, name: str) -> Track:
+    recording = waveform.recording(audio, rate, name)
+    channels = np.concatenate(list(recording.blocks()), axis=1)
+    if np.abs(channels.mean(axis=0)).max() <= waveform.LEAST_PEAK:
         raise ValueError(f"{name} is silent{' in mono' if channels.any() else ''}; use another recording")
-    return waveform.tracks(mono, rate, name)[0]
+    return recording.mono()
 
 
 @functools.partial(jax.jit, static_argnames="model")

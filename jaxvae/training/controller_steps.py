@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxvae import config
@@ -56,15 +57,23 @@ def train_step(
     return train_state.descend(state, hyperparams, loss)
 
 
+TEMPERATURES = 2.0 ** (np.arange(-2, 11) / 4)
+"""By what the logits of effects may be divided: .7 to 5.7."""
+
+
 def eval_step(weights: Weights, examples: Examples, *, model: Controller) -> Metrics:
-    """Figures of each example in each mode: negative log-likelihoods of effect and settings, and accuracy."""
+    """Figures of each example in each mode: negative log-likelihoods of effect and settings, and accuracy.
+
+    That of the effect is told at each of the `TEMPERATURES`.
+    """
     metrics = {}
     for mode, relation in RELATIONS.items():
         relations = jnp.full(len(examples.effect), relation)
         dry = examples.related(relations)
         hidden = model.apply(weights.variables, examples.wet, dry, relations, method="hear")
         logits = model.apply(weights.variables, hidden, method="effect")
-        metrics[f"{mode}/effect_nll"] = heads.effect_nll(logits, examples)
+        cooled = [heads.effect_nll(logits / temperature, examples) for temperature in TEMPERATURES]
+        metrics[f"{mode}/effect_nll"] = jnp.stack(cooled, axis=1)
         metrics[f"{mode}/accuracy"] = heads.effect_accuracy(logits, examples)["accuracy"]
         metrics[f"{mode}/settings_nll"] = controller.settings_nll(
             model, weights.variables, hidden, examples.effect, examples.normalized

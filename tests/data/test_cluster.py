@@ -189,19 +189,10 @@ def test_a_cluster_embeds_as_one_process_does(tiny, trained, address, monkeypatc
 # Clusters
 
 
-def on_main_thread(_: int) -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def test_functions_of_the_main_thread_are_run_there(address):
-    results = dict(cluster.spread(on_main_thread, range(3), address, main_thread=True))
-    assert results == {0: True, 1: True, 2: True}
-
-
 @pytest.mark.parametrize("given", ["local", "local:0", "host:8786", "http://host:8786"])
 def test_what_is_no_cluster_is_refused(given):
     with pytest.raises(ValueError, match=rf"cluster is '{given}'; use local:2 .* or tcp://host:8786"):
-        next(cluster.spread(on_main_thread, range(3), given))
+        next(cluster.spread(str, range(3), given))
 
 
 def test_a_scheduler_that_does_not_answer_is_named_in_time(monkeypatch):
@@ -212,14 +203,14 @@ def test_a_scheduler_that_does_not_answer_is_named_in_time(monkeypatch):
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         started = time.perf_counter()
         with pytest.raises(OSError, match=rf"no Dask scheduler answers at {address} within 1 s; .* dask scheduler"):
-            next(cluster.spread(on_main_thread, range(3), address))
+            next(cluster.spread(str, range(3), address))
         assert time.perf_counter() - started < 5
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ValueError, match=r"pip install 'jaxvae\[cluster\]'"):
-        next(cluster.spread(on_main_thread, range(3), "local:2"))
+        next(cluster.spread(str, range(3), "local:2"))
 
 
 def test_dask_is_imported_only_for_a_cluster():

@@ -21,7 +21,8 @@ from jaxvae.data.audio_file import AudioError
 from jaxvae.data.clips import REASONS, RenderError
 from jaxvae.data.recordings import SPLITS
 from jaxvae.data.storage import Folder
-from jaxvae.effects import Effect, Parameter
+from jaxvae.effects import Effect, EffectError, Parameter, vst3
+from launch.contents import describe
 
 RATE, CLIP = 8_000, 2_048
 
@@ -58,8 +59,8 @@ def experiment(tmp_path: Path, *folders: Path, **data) -> config.Experiment:
     )
 
 
-def render(tmp_path: Path, *folders: Path, **data) -> dataset.Dataset:
-    return dataset.render(experiment(tmp_path, *folders, **data), progress=False)
+def render(tmp_path: Path, *folders: Path, workers: int | None = None, **data) -> dataset.Dataset:
+    return dataset.render(experiment(tmp_path, *folders, **data), workers, progress=False)
 
 
 @pytest.fixture
@@ -457,6 +458,42 @@ def test_a_block_with_one_unusable_clip_is_drawn_again_whole_and_counted_there(t
     assert np.abs(split.dry(np.arange(400))[:, CLIP // 2 :]).argmax(axis=1).max() < 0.8 * CLIP // 2
 
 
+@pytest.mark.debian("g++", "dpf-source")
+def test_clips_at_which_a_plugin_crashes_are_drawn_again_counted_and_told_of(tmp_path, folder, faulty):
+    name = faulty("crash")
+    made = render(tmp_path / "one", folder, effects=(name, "pedalboard/Distortion"), workers=1)
+    split = made.split("train")
+    assert (split.normalized[split.effect == 0, 1] <= 0.8).all() and (split.effect == 0).any()
+    crashed = split.recipe.redraws[:, REASONS.index("crashed")]
+    assert crashed.sum() > 0 and not crashed[split.effect == 1].any()
+    assert f"    of {name}: {crashed.sum()} crashed, 0 hung" in describe(made)
+    assert not any("Distortion" in line for line in describe(made))
+    again = render(tmp_path / "two", folder, effects=(name, "pedalboard/Distortion"), workers=3)
+    assert files_of(again) == files_of(made)
+
+
+@pytest.mark.debian("g++", "dpf-source")
+@pytest.mark.parametrize(
+    ("behaviour", "limit", "said"),
+    [("crash", "MOST_CRASHES", "1 crashes and 0"), ("hang", "MOST_HANGS", "0 crashes and 1")],
+)
+def test_a_plugin_that_fails_too_often_in_a_row_stops_the_set(
+    tmp_path, folder, faulty, monkeypatch, behaviour, limit, said
+):
+    monkeypatch.setattr(vst3, limit, 1)
+    monkeypatch.setattr(vst3, "LEAST_LIMIT_S", 2.0)
+    with pytest.raises(EffectError, match=rf"{behaviour}\.vst3 .* that makes {said} hangs in a row, so it is not used"):
+        render(tmp_path, folder, effects=(faulty(behaviour),), workers=1)
+    assert not list(tmp_path.rglob("train-*"))
+
+
+def test_files_do_not_mention_failures_of_plugins_that_there_were_not(tmp_path, folder):
+    made = render(tmp_path, folder)
+    with np.load(made.folder.path("train-00000.npz")) as file:
+        assert file["redraws"].shape == (24, 4)
+    assert made.split("train").recipe.redraws.shape == (24, len(REASONS))
+
+
 @pytest.mark.parametrize("level_db", [-65, 0, 50])
 def test_strong_settings_are_kept(tmp_path, folder, replace_effects, level_db):
     replace_effects(lambda dry, amount: dry * np.float32(audio.gain(float(level_db))))
@@ -642,9 +679,9 @@ import json, sys, time
 from jaxvae import config, effects
 from jaxvae.data import dataset, shards
 render_many = effects.render_many
-def slowly(*arguments):
+def slowly(*arguments, **options):
     time.sleep(0.03)
-    return render_many(*arguments)
+    return render_many(*arguments, **options)
 effects.render_many = slowly
 shards._SHARD_CLIPS, shards._CHUNK_CLIPS = 8, 4
 dataset.render(config.from_dict(json.loads(sys.argv[1])), progress=False)

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -116,6 +115,27 @@ def test_a_render_depends_only_on_its_arguments(name):
     assert np.array_equal(effect.render(dry, defaults, RATE), first)
 
 
+@pytest.mark.parametrize("name", [name for name in AVAILABLE if not name.startswith("jax/")])  # these render clips
+def test_block_by_block_is_as_the_whole_also_beside_another_recording(name):
+    effect, block = effects.get(name), effects.BLOCK_SAMPLES
+    settings = effect.settings(np.random.default_rng(1).random(len(effect.parameters)))
+    first, second = (clip(2 * block + 777, seed) for seed in (0, 1))
+    with effect.opened(settings, RATE) as one, effect.opened(settings, RATE) as other:
+        pairs = [(one(first[at : at + block]), other(second[at : at + block])) for at in range(0, len(first), block)]
+    for pieces, dry in zip(zip(*pairs, strict=True), (first, second), strict=True):
+        np.testing.assert_array_equal(np.concatenate(pieces), effect.render(dry, settings, RATE))
+    recorded = effects.recorded(name, effect.parameters, effect.held)
+    with recorded.opened(settings, RATE) as again:
+        np.testing.assert_array_equal(again(first[:block]), pairs[0][0])
+    with pytest.raises(ValueError, match="NaN or infinite"), effect.opened(settings, RATE) as process:
+        process(np.full(9, np.nan, np.float32))
+    with (
+        pytest.raises(ValueError, match="renders whole recordings only"),
+        dataclasses.replace(effect, open=None).opened(settings, RATE),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_very_short_clips_keep_their_length(name):
     for samples in (1, 2, 3):
@@ -201,33 +221,22 @@ def test_many_clips_at_once_equal_each_alone_whatever_the_number_of_workers():
     assert done == list(range(1, len(chosen) + 1))
 
 
-def made(name: str, process, main_thread: bool = False) -> Effect:
-    return Effect(name, (Parameter("mix", 0.0, 1.0, "", "linear", 0.5),), (), process, main_thread)
+def made(name: str, process) -> Effect:
+    return Effect(name, (Parameter("mix", 0.0, 1.0, "", "linear", 0.5),), (), process)
 
 
-def test_effects_of_the_main_thread_run_there_and_others_do_not():
-    threads = {True: set(), False: set()}
+def test_a_clip_at_which_a_plugin_fails_is_nan_and_told_of_once(capsys):
+    def process(dry, settings, rate):
+        if settings["mix"] > 0.5:
+            raise effects.PluginError("it crashes", "crashed")
+        return dry
 
-    def process(on_main):
-        return lambda dry, settings, rate: (threads[on_main].add(threading.current_thread()), dry)[1]
-
-    pair = [made("main", process(True), True), made("any", process(False))]
-    arguments = (pair * 4, np.ones((8, 10), np.float32), np.zeros((8, 1), np.float32), RATE)
-    render_many(*arguments)
-    assert threads[True] == {threading.main_thread()} and threading.main_thread() not in threads[False]
-
-    errors = []
-
-    def elsewhere():
-        try:
-            render_many(*arguments)
-        except RuntimeError as error:
-            errors.append(str(error))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert errors == ["main renders on the main thread only; call render_many there"]
+    rows = np.array([[0.2], [0.8], [0.3], [0.9]], np.float32)
+    failed = {}
+    wet = render_many([made("frail", process)] * 4, np.ones((4, 10), np.float32), rows, RATE, failed=failed)
+    assert {clip: error.reason for clip, error in failed.items()} == {1: "crashed", 3: "crashed"}
+    assert np.isnan(wet[[1, 3]]).all() and (wet[[0, 2]] == 1).all()
+    assert capsys.readouterr().err == "it crashes. Clips at which it fails are left out\n"
 
 
 def test_the_first_failing_clip_is_named_and_stops_the_rest():

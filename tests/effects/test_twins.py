@@ -222,8 +222,11 @@ def test_a_batch_that_fails_names_its_effect():
     with pytest.raises(effects.EffectError, match="2 clips of made/gain from clip 0 on: no memory"):
         effects.render_many([batched([], broken)] * 2, ones, settings, RATE)
     shorter = batched([], lambda dry, controls, rate: dry[:, 1:])
-    with pytest.raises(effects.EffectError, match=r"returned shape \(2, 9\) for clips of shape \(2, 10\)"):
+    with pytest.raises(effects.EffectError, match=r"returned shape \(2, 9\) for a clip of shape \(2, 10\)"):
         effects.render_many([shorter] * 2, ones, settings, RATE)
+    with pytest.raises(ValueError, match="made/inverse renders one clip at a time only"):
+        one = dataclasses.replace(batched([]), name="made/inverse", process_many=None)
+        one.render_together(ones, [{}, {}], RATE)
     with pytest.raises(effects.EffectError, match="1 samples of the dry clip are NaN"):
         effects.render_many([batched([])] * 2, np.array([[1, 1], [1, np.nan]], np.float32), settings, RATE)
 

@@ -148,3 +148,21 @@ def test_multi_resolution_stft_is_what_scipy_gives_for_its_terms(dry):
         ours, theirs = (np.maximum(np.abs(transform.stft(clip)[:, 30:-30]), 1e-4) for clip in (late, dry))
         terms.append(np.linalg.norm(theirs - ours) / np.linalg.norm(theirs) + np.abs(np.log(theirs / ours)).mean())
     assert float(found) == pytest.approx(np.mean(terms), rel=0.02)
+
+
+def test_axes_say_where_numbers_are(dry):
+    """A tone is in its band, a tremolo at its rate, a burst at its time, an echo at its delay."""
+    axes = distances.axes(SAMPLES, RATE)
+    time = np.arange(SAMPLES) / RATE
+    noise = np.random.default_rng(2).normal(size=SAMPLES)
+    burst = 1e-3 * noise
+    burst[3 * RATE : 3 * RATE + 2_000] = noise[3 * RATE : 3 * RATE + 2_000]
+    echo = np.concatenate([noise[:18_000], noise[18_000:] + noise[:-18_000]])
+    tone, tremolo = np.sin(2 * np.pi * 1_500 * time), noise * (1 + 0.9 * np.sin(2 * np.pi * 4 * time))
+    sounds = distances.describe(np.stack([tone, tremolo, burst, echo]).astype(np.float32), noise, sample_rate=RATE)
+    assert sounds.spectrum.shape[1:] == (len(axes.band_hz), len(axes.frame_s))
+    assert sounds.modulation.shape[1] == 8 * len(axes.rate_hz) and sounds.decay.shape[1] == len(axes.hop_s)
+    assert axes.band_hz[np.argmax(sounds.colour[0, :64])] == pytest.approx(1_500, rel=0.06)
+    assert axes.rate_hz[np.argmax(sounds.modulation[1].reshape(8, -1).mean(axis=0))] == pytest.approx(4, rel=0.17)
+    assert axes.frame_s[np.argmax(sounds.spectrum[2].mean(axis=0))] == pytest.approx(3.04, abs=0.05)
+    assert axes.hop_s[np.argmin(np.diff(sounds.decay[3])) + 1] == pytest.approx(0.75, abs=0.006)

@@ -122,5 +122,3 @@ def test_renders_that_are_not_finite_leave_a_finite_gradient(clips):
 def test_what_makes_no_estimate_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         effect_gradient.differentiable(KIND, RATE, **options)
-    with pytest.raises(ValueError, match="main thread only"):
-        effect_gradient.differentiable(dataclasses.replace(KIND, main_thread=True), RATE)

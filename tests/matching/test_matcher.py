@@ -6,6 +6,7 @@ import runpy
 import types
 
 import numpy as np
+import pedalboard
 import pytest
 import scipy.stats
 import soundfile
@@ -154,7 +155,7 @@ def test_renders_that_cannot_be_used_are_not_chosen(matcher, dry):
     def process(dry, settings, rate):
         return dry * np.nan if settings.get("drive_db", 40) > 20 else 2 * dry
 
-    kinds = tuple(dataclasses.replace(kind, process=process) for kind in matcher.kinds)
+    kinds = tuple(dataclasses.replace(kind, process=process, open=None) for kind in matcher.kinds)
     settings = [samples([0.5], 0.3), samples([0.5] * 3, 0.1)]
     know = knowing(dataclasses.replace(matcher, kinds=kinds), [1.0, 0.0, 0.0], settings)
     found = know.match(dry, dry, RATE, candidates=12, refine=8)
@@ -176,7 +177,8 @@ def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry, t
     given = ([0.0, 1.0, 0.0], [samples([0.5], 0.1), samples([0.6, 0.3, 1.0], 0.0)])
     found = knowing(matcher, *given).match(recording, recording, 44_100, candidates=2)
     assert not found.notes and found.audio.shape == recording.shape
-    kinds = tuple(dataclasses.replace(k, process=in_samples) if k.name == DELAY else k for k in matcher.kinds)
+    counting = dataclasses.replace(matcher.kinds[1], process=in_samples, open=None)
+    kinds = (matcher.kinds[0], counting)
     counted = knowing(dataclasses.replace(matcher, kinds=kinds), *given).match(
         recording, recording, 44_100, candidates=2
     )
@@ -193,8 +195,10 @@ def test_a_rate_at_which_the_effect_sounds_otherwise_is_not_used(matcher, dry, t
 
 def test_an_effect_that_fails_on_the_whole_recording_is_an_error(matcher, dry):
     kinds = tuple(
-        dataclasses.replace(k, process=lambda dry, settings, rate: 2 * dry if len(dry) == 5 * RATE else 0 * dry)
-        for k in matcher.kinds
+        dataclasses.replace(
+            kind, process=lambda dry, settings, rate: 2 * dry if len(dry) == 5 * RATE else 0 * dry, open=None
+        )
+        for kind in matcher.kinds
     )
     know = knowing(
         dataclasses.replace(matcher, kinds=kinds), [1.0, 0.0, 0.0], [samples([0.5], 0.1), samples([0.5] * 3, 0.1)]
@@ -244,6 +248,45 @@ def test_what_is_known_of_the_reference_is_heard(matcher, dry, reference):
     source = matcher.posterior(tracks, passages).effect
     aligned = matcher.posterior(tracks, before=matching.waveform.tracks(dry[: len(reference)], RATE)[0]).effect
     assert not np.allclose(blind, source) and not np.allclose(source, aligned)
+
+
+def test_files_are_matched_as_arrays_are(matcher, dry, reference, tmp_path):
+    stereo, rate = np.stack([np.tile(dry, 4), np.tile(dry[::-1], 4)]), 11_025
+    for name, audio in (("dry.wav", stereo), ("reference.wav", reference)):
+        soundfile.write(tmp_path / name, audio.T, rate, subtype="FLOAT")
+    files, told = (tmp_path / "dry.wav", tmp_path / "reference.wav", tmp_path / "out.wav"), []
+    for same in (False, True):
+        options = {"candidates": 4, "same_recording": same, "allowed": [DELAY]}
+        of_files = matcher.match_file(*files, **options, written=lambda *done: told.append(done))
+        of_arrays = matcher.match(stereo, reference, rate, **options)
+        assert of_files.audio is None and of_files.answers == of_arrays.answers
+        np.testing.assert_array_equal(of_files.excerpt, of_arrays.excerpt)
+        np.testing.assert_allclose(soundfile.read(files[2])[0].T, of_arrays.audio, atol=2**-22)
+    assert told[-1][0] == told[-1][1] == pytest.approx(stereo.shape[1] / rate)
+
+
+def test_the_excerpt_is_the_loudest_of_the_recording(matcher, dry, reference):
+    quiet = 0.1 * np.tile(dry, 6)
+    quiet[13 * RATE : 18 * RATE] += 0.5 * dry
+    found = matcher.match(quiet, reference, RATE, candidates=2)
+    level = 10 ** (found.input_gain_db / 20)
+    start = int(np.argmax(np.correlate(quiet, found.excerpt, "valid")))
+    np.testing.assert_allclose(quiet[start : start + 5 * RATE] * level, found.excerpt, atol=1e-5)
+    assert abs(start / RATE - 13) < 0.6  # its notes decay: half a second more or less is as loud
+    energy = np.convolve(quiet.astype(np.float64) ** 2, np.ones(5 * RATE), "valid")
+    assert energy[start] > 0.999 * energy.max()
+
+
+def test_probabilities_of_effects_are_at_the_temperature_of_validation(matcher, dry, reference):
+    raw = dataclasses.replace(matcher, temperatures=dict.fromkeys(matcher.temperatures, 1.0))
+    mild = dataclasses.replace(matcher, temperatures={"blind": 4.0, "source_aware": 2.0, "dry_aware": 1.0})
+    tracks = matching.waveform.tracks(reference, RATE)
+    known = {"blind": {}, "source_aware": {"passages": matching.waveform.tracks(dry, RATE)}}
+    known["dry_aware"] = {"before": matching.waveform.tracks(dry[: len(reference)], RATE)[0]}
+    for mode, temperature in mild.temperatures.items():
+        sure, less = (one.posterior(tracks, **known[mode]).effect for one in (raw, mild))
+        expected = sure ** (1 / temperature)
+        np.testing.assert_allclose(less, expected / expected.sum(), rtol=1e-4)
 
 
 def test_a_run_of_another_task_is_no_matcher(trained, matched):
@@ -311,3 +354,95 @@ def test_settings_of_effects_that_are_out_of_the_question_are_uniform(matcher, m
     assert np.abs(second - every[1]).max() > 0.01
     both = matcher._settings(hidden, np.array([0.6, 0.3, 0.1]), seed=0)
     np.testing.assert_allclose(both[1], every[1], atol=1e-6)
+
+
+# VST3 plug-ins
+
+
+def of_plugin(matcher, name, settings):
+    """A matcher of one VST3 plug-in, whose posterior is these settings."""
+    return dataclasses.replace(
+        knowing(matcher, [1.0, 0.0], [np.array(settings, np.float32)]), kinds=(effects.get(name),), parameters=(2,)
+    )
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_a_candidate_at_which_the_plugin_crashes_is_out_of_the_question(matcher, dry, reference, faulty, capsys):
+    name = faulty("crash")
+    settings = samples([0.5, 0.7], 0.15)  # crashes above 0.8
+    crashing = settings[:7, 1] > 0.8
+    assert 0 < crashing.sum() < 7
+    found = of_plugin(matcher, name, settings).match(dry, reference, RATE, candidates=8, refine=8)
+    assert found.effect == name and found.settings["fault"] <= 0.8
+    assert "crashes (SIGSEGV)" in capsys.readouterr().err
+    assert all(answer.settings[1].value <= 0.8 for answer in found.answers if answer.settings)
+    nothing = of_plugin(matcher, name, [[0.5, 0.9]] * 10).match(dry, reference, RATE, candidates=4)
+    assert nothing.effect == NO_EFFECT
+
+
+def match_files(folder, dry, reference, **options):
+    soundfile.write(folder / "dry.wav", dry, RATE, subtype="FLOAT")
+    soundfile.write(folder / "reference.wav", reference / np.abs(reference).max(), RATE)
+    return command.Options(
+        folder / "dry.wav", folder / "reference.wav", folder / "run", folder / "out.wav", candidates=4, **options
+    )
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_a_crash_over_the_whole_recording_leaves_no_file(matcher, dry, reference, faulty, tmp_path, monkeypatch):
+    name = faulty("long")
+    monkeypatch.setattr(
+        command.jaxvae, "load_matcher", lambda run, member: of_plugin(matcher, name, samples([0.5, 0.5], 0.1))
+    )
+    options = match_files(tmp_path, np.tile(dry, 3), reference, effects=(name,), preset=tmp_path / "out.vstpreset")
+    with pytest.raises(EffectError, match=r"long\.vst3 crashes \(SIGABRT\) at {'gain'"):
+        command.main(options)
+    assert {path.name for path in tmp_path.iterdir()} == {"dry.wav", "reference.wav"}
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_the_preset_sets_the_plugin_to_the_answer(matcher, dry, reference, faulty, tmp_path, monkeypatch):
+    name = faulty("late")
+    monkeypatch.setattr(
+        command.jaxvae, "load_matcher", lambda run, member: of_plugin(matcher, name, samples([0.3, 0.6], 0.1))
+    )
+    preset, settings = tmp_path / "out.vstpreset", tmp_path / "out.json"
+    options = match_files(tmp_path, dry, reference, effects=(name,), preset=preset, settings=settings)
+    assert command.main(options) == [options.out, settings, preset]
+    fresh = pedalboard.load_plugin(name.removeprefix("vst3:"))
+    fresh.load_preset(str(preset))
+    values = {key: fresh.parameters[key].raw_value for key in ("gain", "fault")}
+    said = json.loads(settings.read_text())
+    assert values == pytest.approx(said["settings"], abs=1e-6)
+    fresh.process(np.zeros((2, 512), np.float32), RATE)
+    entering = dry * np.float32(10 ** (said["input_gain_db"] / 20))
+    heard = fresh.process(np.stack([entering] * 2), RATE).mean(axis=0)
+    np.testing.assert_allclose(heard, effects.get(name).render(entering, said["settings"], RATE), atol=1e-6)
+
+
+def test_a_preset_of_what_is_no_vst3_is_refused_before_the_work(matched, dry, reference, tmp_path, monkeypatch):
+    missing = command.Options(
+        tmp_path / "a.wav", tmp_path / "b.wav", matched, preset=tmp_path / "it.vstpreset", effects=(DELAY,)
+    )
+    with pytest.raises(ValueError, match=r"it\.vstpreset cannot be written: .* none of the 1 effects that may be"):
+        command.main(missing)
+    monkeypatch.setattr(Matcher, "match", None)
+    options = match_files(tmp_path, dry, reference, preset=tmp_path / "it.vstpreset")
+    with pytest.raises(ValueError, match=r"none of the 2 effects that may be the answer is one; use --settings"):
+        command.main(dataclasses.replace(options, run=matched))
+
+
+@pytest.mark.debian("g++", "dpf-source")
+def test_where_the_answer_has_no_preset_all_else_is_written(matcher, dry, reference, faulty, tmp_path, monkeypatch):
+    name = faulty("late")
+    monkeypatch.setattr(
+        command.jaxvae,
+        "load_matcher",
+        lambda run, member: dataclasses.replace(
+            of_plugin(matcher, name, [[0.5, 0.5]]), given=Posterior(np.array([0.0, 1.0]), (np.full((9, 2), 0.5),))
+        ),
+    )
+    options = match_files(tmp_path, dry, reference, preset=tmp_path / "it.vstpreset")
+    with pytest.raises(ValueError, match=r"it\.vstpreset is not written, but .*out\.wav: the best answer is no effect"):
+        command.main(options)
+    assert options.out.exists() and not options.preset.exists()

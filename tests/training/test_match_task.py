@@ -6,11 +6,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+import scipy.special
 
-from jaxvae import fields
+from jaxvae import config, fields
 from jaxvae.config import MatchExperiment, MatchObjective
 from jaxvae.sweep import grid
-from jaxvae.training import loop, run, run_folder
+from jaxvae.training import controller_steps, loop, run, run_folder
 from jaxvae.training.match_task import MatchTask
 
 
@@ -85,3 +86,21 @@ def test_an_experiment_comes_back_from_its_record(tiny_match):
 def test_numbers_out_of_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         MatchExperiment("wrong", objective=MatchObjective(**change))
+
+
+def test_effects_are_as_likely_as_they_are_right(tiny_match, matched):
+    """Of logits that are three times too large, the temperature is three; what is judged is what is left at it."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)).astype(np.float32)
+    effect = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)  # drawn from these probabilities
+
+    def nll(logits):
+        return scipy.special.logsumexp(logits, axis=1) - logits[np.arange(len(logits)), effect]
+
+    at_each = np.stack([nll(3 * logits / t) for t in controller_steps.TEMPERATURES], axis=1)
+    outputs = {f"{mode}/effect_nll": at_each for mode in ("blind", "source_aware", "dry_aware")}
+    figures = MatchTask.evaluation(object.__new__(MatchTask), tiny_match, outputs).scalars
+    assert figures["val/blind/temperature"] == pytest.approx(3, rel=0.1)
+    assert figures["val/blind/effect_nll"] == pytest.approx(nll(logits).mean(), abs=0.01)
+    (member,) = run_folder.read(matched).values()
+    assert all(member.figures[f"val/{mode}/temperature"] in controller_steps.TEMPERATURES for mode in config.MODES)
