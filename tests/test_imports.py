@@ -17,7 +17,7 @@ ORDER = """
     jaxvae: numba_cache program_cache atomic_file backbones block fields sweep config config_file
     jaxvae: devices spectrogram fine_structure
     jaxvae: views
-    jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda vst3_host vst3_workers vst3
+    jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda formulas twins vst3_host vst3_workers vst3
     jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation composition degradation
     jaxvae.data: fingerprint decoding recordings clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
@@ -38,11 +38,11 @@ ORDER = """
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
     analysis.metrics: ceiling ratings
-    analysis.matching: items rows measure trials
+    analysis.matching: items rows measure trials gradients
     analysis.models: compared
-    analysis.pictures: structure matches
-    analysis.pages: card match_scoreboard scoreboard findings sound listening_map comparison sweep_table projector
-    analysis.pages: listening_test report
+    analysis.pictures: structure matches gradient_cosines
+    analysis.pages: card match_scoreboard gradient_report scoreboard findings sound listening_map comparison
+    analysis.pages: sweep_table projector listening_test report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
 """

@@ -43,6 +43,7 @@ SMALL = {
     "launch.train": "--data.train-clips 48 --data.validation-clips 24 --data.test-clips 48 --train.steps 2 "
     "--train.validate-every 2 --train.batch-size 8 --train.warmup-steps 0",
     "launch.match": "--candidates 3",
+    "analysis.gradient_report": "--clips 2 --chosen-on 1 --clip-samples 16384",
     "analysis.match_scoreboard": "--items 1 --fit-clips 20 --candidates 3 --refine 6 --pool 4",
     "analysis.listening_test": "--items 2 --fit-clips 20 --candidates 3 --refine 6",
     "analysis.report": "--sizes.fit-clips 6 --sizes.pairs 120 --sizes.fixed-clips 6 --sizes.path-clips 1 "

@@ -4,10 +4,10 @@ Conventions
     Audio is mono float32 at full scale 1.0; `dry` goes in, `wet` of the same length comes out, tails are cut.
     `settings` are physical values by parameter name; `normalized` are the same on [0, 1], in the order of the
     parameters. A render starts from silence and depends on nothing but its arguments.
-    Names are "pedalboard/Delay", "mda/Delay" or "vst3:/path/to/plugin.vst3#plugin name". A back-end is imported
-    when one of its effects is asked for. The tables need no plug-in, and a data set records those of its effects
-    (`recorded`), so a finished set or a checkpoint can be read where its plug-ins are missing; only rendering needs
-    them.
+    Names are "pedalboard/Delay", "mda/Delay", "jax/Delay" or "vst3:/path/to/plugin.vst3#plugin name". A back-end is
+    imported when one of its effects is asked for. The tables need no plug-in, and a data set records those of its
+    effects (`recorded`), so a finished set or a checkpoint can be read where its plug-ins are missing; only rendering
+    needs them.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float, Num
 from tqdm import tqdm
 
-_BACK_ENDS = ("pedalboard", "mda")
+_BACK_ENDS = ("pedalboard", "mda", "twins")
 _REGISTERED: list[Any] = []
 _VST3 = "vst3:"
 _TOLD: set[str] = set()  # effects of whose failures was told
@@ -114,6 +114,12 @@ class Effect:
     open: "Opener | None" = dataclasses.field(default=None, repr=False, compare=False)
     """(swept and held settings, sample_rate) -> context of a render that goes on from block to block, where the
     back-end has one. Called with checked arguments; use `opened`."""
+    process_many: Callable[[np.ndarray, dict[str, np.ndarray], int], np.ndarray] | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
+    """(dry (clip, sample), each control of all clips, sample_rate) -> wet (clip, sample), where the back-end renders
+    clips together; None where it renders one at a time. What comes out of a clip does not depend on the others. Called
+    with checked arguments; use `render_together`."""
 
     def settings(self, normalized: Num[np.ndarray, " parameter"]) -> dict[str, float]:
         """Physical settings by name of one row of normalized ones; NaN may only pad the row at its end."""
@@ -138,6 +144,18 @@ class Effect:
         _require_rate(sample_rate)
         dry = _one_clip(dry)
         return self._as_long(self.process(dry, self.complete(settings), sample_rate), dry)
+
+    def render_together(
+        self, dry: Num[np.ndarray, "clip sample"], settings: Sequence[Mapping[str, float]], sample_rate: int
+    ) -> Float[np.ndarray, "clip sample"]:
+        """What `render` gives of each clip, by one call of the back-end: only of effects that have `process_many`."""
+        if self.process_many is None:
+            raise ValueError(f"{self.name} renders one clip at a time only; use render")
+        _require_rate(sample_rate)
+        dry = np.stack([_one_clip(clip) for clip in dry])
+        complete = [self.complete(some) for some in settings]
+        controls = {name: np.array([some[name] for some in complete], np.float32) for name in complete[0]}
+        return self._as_long(self.process_many(dry, controls, sample_rate), dry)
 
     @contextlib.contextmanager
     def opened(self, settings: Mapping[str, float], sample_rate: int) -> "Iterator[Render]":
@@ -291,7 +309,10 @@ def recorded(name: str, parameters: tuple[Parameter, ...], held: tuple[tuple[str
     process = functools.partial(_process_recorded, name, parameters, held)
     known = table().get(name)
     opener = None if known is None or known.open is None else functools.partial(_open_recorded, name, parameters, held)
-    return Effect(name, parameters, held, process, functools.partial(renderer, name), opener)
+    many = None
+    if known is not None and known.process_many is not None:
+        many = functools.partial(_process_many_recorded, name, parameters, held)
+    return Effect(name, parameters, held, process, functools.partial(renderer, name), opener, many)
 
 
 def _process_recorded(
@@ -303,6 +324,19 @@ def _process_recorded(
     sample_rate: int,
 ) -> np.ndarray:
     return _present(name, parameters, held).process(dry, settings, sample_rate)
+
+
+def _process_many_recorded(
+    name: str,
+    parameters: tuple[Parameter, ...],
+    held: tuple[tuple[str, float], ...],
+    dry: np.ndarray,
+    controls: dict[str, np.ndarray],
+    sample_rate: int,
+) -> np.ndarray:
+    together = _present(name, parameters, held).process_many
+    assert together is not None
+    return together(dry, controls, sample_rate)
 
 
 def _open_recorded(
@@ -340,11 +374,12 @@ def render_many(
 ) -> Float[np.ndarray, "clip sample"]:
     """Wet clips, float32, one effect and one row of settings (NaN-padded) for each dry clip.
 
-    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. The result does
-    not depend on the number of workers. NaN and exploding renders are returned as they are; the caller counts and
-    redraws them. A clip at which a plug-in crashed or hung in a process of its own is all NaN, and entered in `failed`;
-    the first of an effect is told on the standard error. `progress` is called with the number of clips done so far. The
-    first render that fails otherwise stops the rest and raises EffectError.
+    Threads on all cores render (`workers` of them, if given): the plug-ins run outside Python's lock. All clips of an
+    effect with `process_many` are rendered together, by one of the threads. The result does not depend on the number of
+    workers. NaN and exploding renders are returned as they are; the caller counts and redraws them. A clip at which a
+    plug-in crashed or hung in a process of its own is all NaN, and entered in `failed`; the first of an effect is told
+    on the standard error. `progress` is called with the number of clips done so far. The first render that fails
+    otherwise stops the rest and raises EffectError.
     """
     if not len(effects) == len(dry) == len(normalized):
         raise ValueError(
@@ -370,13 +405,29 @@ def render_many(
         except Exception as error:
             raise EffectError(f"clip {clip}, {effects[clip].name} at {rows[clip]}: {error}") from error
 
+    def render_together(clips: list[int]) -> None:
+        kind = effects[clips[0]]
+        try:
+            wet[clips] = kind.render_together(dry[clips], [rows[clip] for clip in clips], sample_rate)
+        except Exception as error:
+            raise EffectError(f"{len(clips)} clips of {kind.name} from clip {clips[0]} on: {error}") from error
+
+    together: dict[Effect, list[int]] = {}
+    for clip, effect in enumerate(effects):
+        if effect.process_many is not None:
+            together.setdefault(effect, []).append(clip)
+    alone = sorted(set(range(len(effects))).difference(*together.values()))
+    done = 0
     pool = ThreadPoolExecutor(workers or cores())
     try:
-        futures = [pool.submit(render_one, clip) for clip in range(len(effects))]
-        for done, future in enumerate(as_completed(futures), 1):
+        futures = {pool.submit(render_together, clips): len(clips) for clips in together.values()}
+        futures |= {pool.submit(render_one, clip): 1 for clip in alone}
+        for future in as_completed(futures):
             future.result()
-            if progress is not None:
-                progress(done)
+            for _ in range(futures[future]):
+                done += 1
+                if progress is not None:
+                    progress(done)
     finally:  # a failure or Ctrl-C must not wait for the clips that have not started
         pool.shutdown(wait=True, cancel_futures=True)
     return wet

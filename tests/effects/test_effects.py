@@ -115,7 +115,7 @@ def test_a_render_depends_only_on_its_arguments(name):
     assert np.array_equal(effect.render(dry, defaults, RATE), first)
 
 
-@pytest.mark.parametrize("name", AVAILABLE)
+@pytest.mark.parametrize("name", [name for name in AVAILABLE if not name.startswith("jax/")])  # these render clips
 def test_block_by_block_is_as_the_whole_also_beside_another_recording(name):
     effect, block = effects.get(name), effects.BLOCK_SAMPLES
     settings = effect.settings(np.random.default_rng(1).random(len(effect.parameters)))
