@@ -17,7 +17,7 @@ ORDER = """
     jaxvae: numba_cache program_cache atomic_file backbones block fields sweep config config_file
     jaxvae: devices spectrogram fine_structure
     jaxvae: views
-    jaxvae.effects: __init__ file_digest trial lv2 pedalboard mda formulas twins vst3_host vst3_workers vst3
+    jaxvae.effects: effect __init__ file_digest trial lv2 pedalboard mda formulas twins vst3_host vst3_workers vst3
     jaxvae.data: mp3 audio_file audio waveform audibility audio_folder augmentation composition degradation
     jaxvae.data: fingerprint decoding recordings clips storage cluster shards manifest dataset order input_pipeline
     jaxvae.models: layers
