@@ -38,10 +38,10 @@ ORDER = """
     analysis.pages: templates plain_table
     analysis.sections: score outline section effect settings paths invariance vae unseen __init__ table board
     analysis.metrics: ceiling ratings
-    analysis.matching: items rows measure trials gradients
+    analysis.matching: items rows measure trials gradients end_to_end
     analysis.models: compared
     analysis.pictures: structure matches gradient_cosines
-    analysis.pages: card match_scoreboard gradient_report scoreboard findings sound listening_map comparison
+    analysis.pages: card match_scoreboard audio_loss gradient_report scoreboard findings sound listening_map comparison
     analysis.pages: sweep_table projector listening_test report
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
