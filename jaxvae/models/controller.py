@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.scipy.special import ndtr, ndtri
-from jaxtyping import Array, ArrayLike, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from jaxvae import config
 from jaxvae.models.effect_encoder import heard
@@ -181,10 +181,3 @@ def settings_nll(
     steps = jnp.arange(_EXACT_STEPS)[::-1]
     (start, growth), _ = jax.lax.scan(move, (end, jnp.zeros(len(end))), steps)
     return jnp.sum(start**2 - end**2, axis=(1, 2)) / 2 + growth
-
-
-def dropout(
-    key: Key[Array, ""], batch: int, network: config.Controller, share: ArrayLike
-) -> Float[Array, "batch layer feature"]:
-    """What hidden units are multiplied by when a share of them is left out (Srivastava et al. 2014)."""
-    return jax.random.bernoulli(key, 1 - share, (batch, LAYERS, network.width)) / (1 - share)

@@ -170,3 +170,8 @@ def unpatches(x: Float[Array, "batch bin frame channel"], bins: int, frames: int
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, bins, frames, channels // (bins * frames)).swapaxes(2, 3)
     return x.reshape(batch, height * bins, width * frames, channels // (bins * frames))
+
+
+def dropout(key: Key[Array, ""], shape: tuple[int, int, int], share: ArrayLike) -> Float[Array, "batch layer feature"]:
+    """What hidden units are multiplied by when a share of them is left out (Srivastava et al. 2014)."""
+    return jax.random.bernoulli(key, 1 - share, shape) / (1 - share)

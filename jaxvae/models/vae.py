@@ -25,11 +25,10 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from jaxvae import backbones, block
 from jaxvae.config import Model
-from jaxvae.models import effect_encoder
+from jaxvae.models import effect_encoder, layers
 from jaxvae.models.convolution_encoder import ConvolutionEncoder
 from jaxvae.models.effect_encoder import EffectEncoder
 from jaxvae.models.heads import Heads, Logits
-from jaxvae.models.layers import latent_major
 from jaxvae.views import NONE, Views, draw_relation
 
 
@@ -208,12 +207,8 @@ def sample_randomness(
         effect_from=jnp.where(swapped[0], block.same_setting(reconstructed), reconstructed),
         content_from=jnp.where(swapped[1], block.same_content(reconstructed), reconstructed),
         reading_noise=jnp.full(batch, reading_noise, jnp.float32),
-        kept=None if dropout is None else _kept(left_out, (batch, effect_encoder.LAYERS, units), dropout),
+        kept=None if dropout is None else layers.dropout(left_out, (batch, effect_encoder.LAYERS, units), dropout),
     )
-
-
-def _kept(key: Key[Array, ""], shape: tuple[int, int, int], dropout: ArrayLike) -> Float[Array, "batch layer hidden"]:
-    return jax.random.bernoulli(key, 1 - dropout, shape) / (1 - dropout)
 
 
 def still(batch: int, config: Model) -> Randomness:
@@ -242,8 +237,8 @@ class Encoder(nn.Module):
     def __call__(self, spectrogram: Float[Array, "batch bin frame"], train: bool) -> Posterior:
         backbone = backbones.get(self.config.backbone)
         features = backbone.Encoder(self.config.width, name="backbone")(spectrogram, train)
-        mean = nn.Dense(self.latent_dim, kernel_init=latent_major, name="mean")(features)
-        logvar = nn.Dense(self.latent_dim, kernel_init=latent_major, name="logvar")(features)
+        mean = nn.Dense(self.latent_dim, kernel_init=layers.latent_major, name="mean")(features)
+        logvar = nn.Dense(self.latent_dim, kernel_init=layers.latent_major, name="logvar")(features)
         return Posterior(mean, logvar)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxvae import config
 from jaxvae.data.input_pipeline import Examples
-from jaxvae.models import controller, heads
+from jaxvae.models import controller, heads, layers
 from jaxvae.models.controller import Controller
 from jaxvae.training import train_state
 from jaxvae.training.hyperparams import Hyperparams
@@ -42,7 +42,7 @@ def train_step(
     batch = len(examples.effect)
     relation = draw_relation(known, batch, hyperparams.dry_share, hyperparams.source_share)
     dry = examples.related(relation)
-    kept = controller.dropout(left_out, batch, model.config, hyperparams.dropout)
+    kept = layers.dropout(left_out, (batch, controller.LAYERS, model.config.width), hyperparams.dropout)
     arcs = draw_arcs(flow, examples.normalized, objective.times)
 
     def loss(params: Any) -> tuple[Float[Array, ""], tuple[Metrics, Any]]:
