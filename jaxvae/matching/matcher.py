@@ -44,7 +44,7 @@ EXCERPT_SECONDS = 5.0
 """Of the dry recording that candidates are rendered of: its loudest."""
 CANDIDATES, CANDIDATES_OF_SEVERAL = 16, 48
 """Renders to choose from, of a given effect and of several that it may be."""
-SAMPLES = 256
+SAMPLES = 128
 """Of the settings of each effect: what intervals and middles are read from."""
 _LIKELY, _UNLIKELY = 8, 0.01  # effects whose settings are sampled, if no other is more probable than that
 _SAME_SOUND = 0.25  # distance of two renders of one setting that pass for the same
@@ -103,7 +103,9 @@ class Matcher:
     ) -> tuple[Float[np.ndarray, "sample parameter"], ...]:
         """Samples of the settings of each effect; of those that are too unlikely to be rendered, uniform ones."""
         count, order = len(self.kinds), np.argsort(-shares[:-1], kind="stable")
-        if count > _LIKELY and shares[order[_LIKELY]] < _UNLIKELY:  # two shapes are compiled, and no more
+        if count > 1 and not shares[order[1]]:  # three shapes are compiled, and no more
+            order = order[:1]
+        elif count > _LIKELY and shares[order[_LIKELY]] < _UNLIKELY:
             order = order[:_LIKELY]
         noise = jax.random.normal(jax.random.key(seed), (count, SAMPLES, max(1, *self.parameters)))
         many = jnp.repeat(hidden, len(order), axis=0)
@@ -218,8 +220,8 @@ class Matcher:
         if candidates is None:
             possible = len(self.kinds) if allowed is None else len(allowed)
             candidates = CANDIDATES if possible == 1 else CANDIDATES_OF_SEVERAL
-        if candidates < 1 or refine < 0:
-            raise ValueError(f"candidates is {candidates}, refine {refine}; use at least 1 and 0")
+        if not 1 <= candidates <= SAMPLES or refine < 0:
+            raise ValueError(f"candidates is {candidates}, refine {refine}; use 1 to {SAMPLES}, and at least 0")
         model_rate, mono = self.experiment.audio.sample_rate, recording.mono()
         excerpt, peak = self._excerpt(mono, recording)
         posterior = self.posterior([reference], [mono] if same_recording else None, before, allowed, seed)

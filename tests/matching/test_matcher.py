@@ -221,6 +221,7 @@ def test_an_effect_that_fails_on_the_whole_recording_is_an_error(matcher, dry):
         ({"dry": "song.wav"}, "read a file first"),
         ({"sample_rate": -1}, "sample_rate is -1"),
         ({"candidates": 0}, "candidates is 0"),
+        ({"candidates": 129}, "candidates is 129, refine 0; use 1 to 128"),
         ({"refine": -1}, "refine -1"),
         ({"allowed": ["mda/Nothing"]}, "tiny_match knows no mda/Nothing; it knows pedalboard/Distortion"),
         ({"allowed": []}, "no effect is allowed"),
@@ -379,6 +380,8 @@ def test_settings_of_effects_that_are_out_of_the_question_are_uniform(matcher, m
     assert np.abs(second - every[1]).max() > 0.01
     both = matcher._settings(hidden, np.array([0.6, 0.3, 0.1]), seed=0)
     np.testing.assert_allclose(both[1], every[1], atol=1e-6)
+    given = matcher._settings(hidden, np.array([0.0, 1.0, 0.0]), seed=0)
+    np.testing.assert_allclose(given[1], every[1], atol=1e-6)
 
 
 # VST3 plug-ins
