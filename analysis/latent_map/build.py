@@ -1,7 +1,7 @@
 """The building of maps, in steps that can be stopped after any one: the first points are laid out before the rest.
 
-    1. the first `FIRST` points are rendered and laid out: the map can be used
-    2. the others are rendered, and all are laid out anew
+1. the first `FIRST` points are rendered and laid out: the map can be used
+2. the others are rendered, and all are laid out anew
 """
 
 import multiprocessing
@@ -31,7 +31,8 @@ class Build:
 
     def __init__(self, points: Points, store: Store, first: int = FIRST, apart: bool = True) -> None:
         self.points, self.store = points, store
-        self._first, self._apart = min(first, store.count), apart
+        self.first, self._apart = min(first, store.count), apart
+        """Points of the first layout."""
 
     @property
     def usable(self) -> bool:
@@ -44,7 +45,7 @@ class Build:
         store = self.store
         if store.complete:
             return "nothing"
-        wanted = store.count if self.usable else self._first
+        wanted = store.count if self.usable else self.first
         return "render" if store.rendered < wanted else "lay out"
 
     def step(self, stop: threading.Event | None = None) -> int:
@@ -57,15 +58,15 @@ class Build:
         store = self.store
         if self.doing == "render":
             if not store.rendered:
-                store.keep_dry(self.points.dry_latent)
-            end = min(store.count if self.usable else self._first, store.rendered + CHUNK)
+                store.begin(self.points.dry_latent)
+            end = min(store.count if self.usable else self.first, store.rendered + CHUNK)
             # Once the map is in use, one core is left for its clicks.
             workers = max(1, effects.cores() - 1) if self.usable else None
             columns = self.points.measure(store.rendered, end, workers)
             store.append(store.rendered, columns)
             return len(columns.effect)
         if self.doing == "lay out":
-            count = store.count if self.usable else self._first
+            count = store.count if self.usable else self.first
             self._lay_out(count, stop or threading.Event())
             store.adopt(count)
         return 0

@@ -38,6 +38,10 @@ _LEAST_SECONDS = 2.0  # of a bundled recording that is offered
 _NAME_LENGTH = 80
 
 
+class Unknown(LookupError):
+    """There is nothing of a name that was asked for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A recording in a file."""
@@ -160,9 +164,10 @@ def ending(name: str) -> str:
 
 
 class Sources:
-    """The recordings of a server: the bundled ones, and those of users in a private folder."""
+    """The recordings of a server: the bundled ones, one that it was started with, and those of users in a private
+    folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, given: Source | None = None) -> None:
         self._folder, self._lock = folder, threading.Lock()
         self._bundled = {
             path.stem: (path, header.samples / header.sample_rate)
@@ -170,13 +175,16 @@ class Sources:
             if path.suffix in EXTENSIONS and (header := audio_file.header(path)).samples
             if header.samples / header.sample_rate >= _LEAST_SECONDS
         }
-        self._read: dict[str, Source] = {}
+        self._given = given
+        self._read: dict[str, Source] = {} if given is None else {given.id: given}
         self._added: list[str] = []
 
     def list(self) -> list[dict[str, str | float | bool]]:
         """Id, name and length of each, the ones of users first."""
         with self._lock:
             own = [self._read[id] for id in reversed(self._added)]
+        if self._given is not None and not self._given.bundled:
+            own.append(self._given)
         rows = [{"id": source.id, "name": source.name, "seconds": source.seconds, "bundled": False} for source in own]
         rows += [
             {"id": id, "name": path.stem.replace("_", " "), "seconds": seconds, "bundled": True}
@@ -185,10 +193,12 @@ class Sources:
         return rows
 
     def get(self, id: str) -> Source:
-        """The recording of that id. Raises KeyError where there is none."""
+        """The recording of that id. Raises Unknown where there is none."""
         with self._lock:
             if id in self._read:
                 return self._read[id]
+        if id not in self._bundled:
+            raise Unknown(f"there is no recording {id}; see /api/sources")
         path, _ = self._bundled[id]
         found = of_file(path, path.stem.replace("_", " "), id, bundled=True)
         with self._lock:

@@ -3,7 +3,7 @@
     manifest.json       version of the format, identity, points rendered and laid out, figures
     effect.npy …        one file for each name of `points.DTYPES`
     dry.npy             latent vector of the source clip
-    place_N.npy         places of the first N points (x, y), float32: of the newest layout
+    place_N.npy         places (x, y) in the layout of the first N points, float32
     layout_N.json       place of the dry clip and figures of that layout
 
 A killed build goes on after the last piece that the manifest counts. What is of another version or identity is deleted
@@ -48,7 +48,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, identity: dict[str, Any], count: int, parameters: int, latent_dim: int) -> "Store":
-        """What lies in the folder, if it is of this identity, or an empty map.
+        """What lies in the folder, if it is of this identity, or a map that is yet to be begun.
 
         Raises:
             MapError: the manifest is no manifest, or a column is not as it says.
@@ -66,9 +66,7 @@ class Store:
                     raise _damaged(path, f"it lacks {error}") from error
                 made._require_whole()
                 return made
-        if folder.exists():
-            shutil.rmtree(folder)
-        made._create()
+        atomic_file.require_writable(folder)
         return made
 
     def column(self, name: str) -> np.ndarray:
@@ -80,11 +78,9 @@ class Store:
         shape = points.shapes(self.count, self.parameters, self.latent_dim)[name]
         return _opened(self.folder / f"{name}.npy", shape, points.DTYPES[name])
 
-    def place(self) -> Float[np.ndarray, "point 2"]:
-        """Places of the points that are laid out. Raises MapError as `column`."""
-        if not self.placed:
-            return np.zeros((0, 2), np.float32)
-        return _opened(self.folder / plane.place_name(self.placed), (self.placed, 2), "<f4")
+    def place(self, count: int) -> Float[np.ndarray, "point 2"]:
+        """Places of the first points, in the layout of so many. Raises MapError as `column`."""
+        return _opened(self.folder / plane.place_name(count), (count, 2), "<f4")
 
     def layout(self) -> dict[str, Any]:
         """Place of the dry clip and figures of the newest layout."""
@@ -103,32 +99,29 @@ class Store:
         self._write()
 
     def adopt(self, count: int) -> None:
-        """Let the layout of the first points, which lies in the folder, be the newest."""
-        before, self.placed = self.placed, count
-        self.place()
-        self.layout()
+        """Let the layout of the first points, which lies in the folder, be the newest. Older ones stay, for whoever
+        is reading them."""
+        self.place(count)
+        _read(self.folder / plane.record_name(count))
+        self.placed = count
         self._write()
-        if before not in (0, count):
-            for name in (plane.place_name(before), plane.record_name(before)):
-                (self.folder / name).unlink(missing_ok=True)
 
-    def keep_dry(self, latent: Float[np.ndarray, " latent"]) -> None:
-        """Write the latent vector of the source clip."""
+    def begin(self, dry: Float[np.ndarray, " latent"]) -> None:
+        """Make the folder, in place of what was there, with the latent vector of the source clip."""
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        for name, shape in points.shapes(self.count, self.parameters, self.latent_dim).items():
+            path = self.folder / f"{name}.npy"
+            np.lib.format.open_memmap(path, mode="w+", dtype=points.DTYPES[name], shape=shape).flush()
         with atomic_file.write(self.folder / "dry.npy") as file:
-            np.save(file, latent.astype(np.float32))
+            np.save(file, dry.astype(np.float32))
+        self._write()
 
     @property
     def complete(self) -> bool:
         """Whether all points are rendered and laid out."""
         return self.rendered == self.placed == self.count
-
-    def _create(self) -> None:
-        atomic_file.require_writable(self.folder)
-        self.folder.mkdir(parents=True)
-        for name, shape in points.shapes(self.count, self.parameters, self.latent_dim).items():
-            path = self.folder / f"{name}.npy"
-            np.lib.format.open_memmap(path, mode="w+", dtype=points.DTYPES[name], shape=shape).flush()
-        self._write()
 
     def _write(self) -> None:
         record = {
@@ -146,8 +139,9 @@ class Store:
             raise _damaged(self.folder / _MANIFEST, f"{self.rendered} points of {self.count} are rendered")
         for name in points.DTYPES:
             self.column(name)
-        self.place()
-        self.layout()
+        if self.placed:
+            self.place(self.placed)
+            self.layout()
 
 
 def _opened(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -80,9 +80,7 @@ class Render:
         found = self.levelled()
         return (whole * np.float32(found.gain)).astype(np.float32), found.short_db
 
-    def write(
-        self, path: Path, progress: Callable[[int], object] | None = None, wanted: float | None = None
-    ) -> float:
+    def write(self, path: Path, progress: Callable[[int], object] | None = None, wanted: float | None = None) -> float:
         """A file of the whole, whose format its name tells; what it is short of the recording's level in dB.
 
         What lies in memory is a block. The folder holds the samples of the render until it is written. `progress` is
