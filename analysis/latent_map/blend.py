@@ -10,7 +10,7 @@ Conventions
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from scipy.spatial import cKDTree
 
 from analysis.latent_map import plane
@@ -37,7 +37,7 @@ class Reference(NamedTuple):
     place: Float[np.ndarray, " 2"]
     radius: float
     """How far its latent neighbours lie from there: the root of the mean square."""
-    neighbours: Int[np.ndarray, " neighbour"]
+    neighbours: Integer[np.ndarray, " neighbour"]
     """The nearest first."""
 
 
@@ -47,7 +47,7 @@ class Surface:
     def __init__(
         self,
         place: Float[np.ndarray, "point 2"],
-        effect: Int[np.ndarray, " point"],
+        effect: Integer[np.ndarray, " point"],
         settings: Float[np.ndarray, "point parameter"],
         predicted: Float[np.ndarray, "point parameter"],
         latent: Float[np.ndarray, "point latent"],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from scipy.spatial.distance import cdist
 
 from analysis.metrics import layout
@@ -65,7 +65,7 @@ def weights(distance: Float[np.ndarray, "*row some"]) -> Float[np.ndarray, "*row
 
 def neighbours(
     query: Float[np.ndarray, "query latent"], latent: Float[np.ndarray, "point latent"], count: int
-) -> tuple[Float[np.ndarray, "query count"], Int[np.ndarray, "query count"]]:
+) -> tuple[Float[np.ndarray, "query count"], Integer[np.ndarray, "query count"]]:
     """Distances and indices of the nearest points, the nearest first. A block of points is in memory, not all."""
     best = np.full((len(query), 0), np.inf)
     index = np.zeros((len(query), 0), np.int64)
@@ -84,7 +84,7 @@ def placed(
     query: Float[np.ndarray, "query latent"],
     latent: Float[np.ndarray, "point latent"],
     place: Float[np.ndarray, "point 2"],
-) -> tuple[Float[np.ndarray, "query 2"], Float[np.ndarray, " query"], Int[np.ndarray, "query neighbour"]]:
+) -> tuple[Float[np.ndarray, "query 2"], Float[np.ndarray, " query"], Integer[np.ndarray, "query neighbour"]]:
     """Where latent vectors lie among points: the mean place of their latent neighbours, how far these are from it (root
     of the mean square), and which they are, the nearest first."""
     distance, index = neighbours(query, latent, PLACED_BY + 1)

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import pyloudnorm
 import scipy.signal
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 from jaxvae import config, effects
 from jaxvae.data import audio, clips
@@ -36,7 +36,7 @@ _SILENT_LUFS = -70.0  # the absolute gate of BS.1770, below which nothing is mea
 class Columns:
     """What is known of points."""
 
-    effect: Int[np.ndarray, " point"]
+    effect: Integer[np.ndarray, " point"]
     """Index into the effects of the map."""
     settings: Float[np.ndarray, "point parameter"]
     """Normalized, NaN behind the parameters of the effect."""
@@ -167,7 +167,7 @@ class Points:
         )
 
     def predict(
-        self, latent: Float[np.ndarray, "point latent"], effect: Int[np.ndarray, " point"]
+        self, latent: Float[np.ndarray, "point latent"], effect: Integer[np.ndarray, " point"]
     ) -> Float[np.ndarray, "point parameter"]:
         """Normalized settings of latent vectors, were each of its effect: means of the densities of the settings."""
         found = self.encoder.read_mean(latent).settings
