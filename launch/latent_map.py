@@ -12,9 +12,6 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from jaxvae import command_line
 
@@ -23,9 +20,7 @@ from jaxvae import command_line
 class Options:
     """What to map."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="Folder of a trained run.")] = Path(
-        "pretrained"
-    )
+    run: command_line.Run = Path("pretrained")
     effects: tuple[str, ...] = ()
     """Effects of the run to map; none means all. The first one is built at once, others when they are opened."""
     source: Path | None = None

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer
-from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+from tqdm import tqdm
 
 from analysis.metrics import layout
 from analysis.metrics.probes import NEIGHBOURS
@@ -30,7 +31,8 @@ PLACED_BY = 10
 LEAST_SHARE = 0.02
 """Of the points, those with the least effect, which lie at the bottom."""
 _MEASURED = 1_000  # points of which trustworthiness is measured, which takes the distances of all pairs
-_BLOCK = 2**14  # points placed, or searched, at once
+_BLOCK = 2**14  # points searched at once
+_QUERIES = 2**11  # points placed at once
 _TINY = 1e-12
 
 
@@ -67,13 +69,16 @@ def neighbours(
     query: Float[np.ndarray, "query latent"], latent: Float[np.ndarray, "point latent"], count: int
 ) -> tuple[Float[np.ndarray, "query count"], Integer[np.ndarray, "query count"]]:
     """Distances and indices of the nearest points, the nearest first. A block of points is in memory, not all."""
-    best = np.full((len(query), 0), np.inf)
+    query = np.asarray(query, np.float32)
+    best = np.full((len(query), 0), np.inf, np.float32)
     index = np.zeros((len(query), 0), np.int64)
     for first in range(0, len(latent), _BLOCK):
         block = np.asarray(latent[first : first + _BLOCK], np.float32)
-        found = cdist(query, block)
-        nearest = np.argpartition(found, min(count, len(block)) - 1, axis=1)[:, :count]
-        best = np.concatenate([best, np.take_along_axis(found, nearest, axis=1)], axis=1)
+        # The library finds them by products of matrices, fast but not exact where points all but coincide.
+        found = NearestNeighbors(n_neighbors=min(count, len(block)), algorithm="brute").fit(block)
+        nearest = found.kneighbors(query, return_distance=False)
+        distance = np.linalg.norm(query[:, None] - block[nearest], axis=2)
+        best = np.concatenate([best, distance], axis=1)
         index = np.concatenate([index, nearest + first], axis=1)
         order = np.argsort(best, axis=1, kind="stable")[:, :count]
         best, index = (np.take_along_axis(values, order, axis=1) for values in (best, index))
@@ -88,7 +93,7 @@ def placed(
     """Where latent vectors lie among points: the mean place of their latent neighbours, how far these are from it (root
     of the mean square), and which they are, the nearest first."""
     distance, index = neighbours(query, latent, PLACED_BY + 1)
-    shares, index = weights(distance), index[:, :-1]
+    shares, index = weights(distance.astype(np.float64)), index[:, :-1]
     around = place[index].astype(np.float64)
     where = np.einsum("qn,qnd->qd", shares, around)
     spread = np.sqrt(np.einsum("qn,qnd->q", shares, (around - where[:, None]) ** 2))
@@ -129,8 +134,9 @@ def lay_out(
     octave = np.log2(np.maximum(np.asarray(brightness_hz, np.float64), 1.0))
     place = oriented(layout.fit(known, seed), np.asarray(strength[:fitted]), octave[:fitted])
     parts = [place]
-    for first in range(fitted, len(latent), _BLOCK):
-        parts.append(placed(np.asarray(latent[first : first + _BLOCK], np.float32), known, place)[0])
+    firsts = range(fitted, len(latent), _QUERIES)
+    for first in tqdm(firsts, unit_scale=_QUERIES, unit="point", desc="place the others", delay=1):
+        parts.append(placed(np.asarray(latent[first : first + _QUERIES], np.float32), known, place)[0])
     dry_place = placed(np.asarray(dry, np.float32)[None], known, place)[0][0]
     whole = np.clip(np.concatenate(parts), -1, 1).astype(np.float32)
     figures = Figures(

@@ -49,7 +49,11 @@ def test_renders_are_as_loud_as_the_dry_recording_and_never_above_the_limit(audi
             sound = audition.wet(recording, kind, kind.settings(rng.random(len(kind.parameters))))
             assert sound.audio.dtype == np.float32 and np.abs(sound.audio).max() <= HIGHEST
             apart = loudness(sound.audio, sound.sample_rate) - loudness(dry.audio, dry.sample_rate)
-            assert abs(apart + sound.short_db) < 0.1 and sound.short_db < 1
+            assert abs(apart + sound.short_db) < 0.1
+            if name == "pedalboard/Compressor":  # which lets the onset of noise pass before it attacks
+                assert not sound.short_db or np.abs(sound.audio).max() == pytest.approx(HIGHEST, rel=1e-5)
+            else:
+                assert sound.short_db < 1
 
 
 def test_a_render_whose_peaks_are_too_high_is_quieter_and_tells_by_how_much(audition, tmp_path):
