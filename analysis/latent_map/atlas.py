@@ -1,5 +1,6 @@
 """All maps of one run, with what it takes to hear them."""
 
+import dataclasses
 import re
 import threading
 import time
@@ -207,11 +208,11 @@ class Atlas:
 
     def warm(self) -> None:
         """Do what the first click would otherwise wait for."""
-        self.sources.get(self.default_source)
-        for build in self.builds.values():
-            kind = build.points.kinds[0]
-            self.audition.wet(self.sources.get(self.default_source), kind, {})
-            break
+        recording = self.sources.get(self.default_source)
+        kind = next(iter(self.builds.values())).points.kinds[0]
+        self.audition.wet(recording, kind, {})
+        # As if it were of a rate that is none of training, which takes a comparison that is compiled.
+        self.audition.rate(dataclasses.replace(recording, sample_rate=_OTHER_HZ), kind)
         for id, build in self.builds.items():
             if build.usable:
                 self.surface(id)
@@ -221,6 +222,7 @@ class Atlas:
         return Chosen(kind, kind.settings(normalized), point, nearest_ms)
 
 
+_OTHER_HZ = 47_999
 _LOOKED_UP = ("effect", "settings", "predicted", "latent", "strength")  # as `Surface` takes them
 
 

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soxr
 from jaxtyping import Float
 
 from analysis.latent_map.points import loudness
-from analysis.latent_map.source import Source
+from analysis.latent_map.source import Source, clip
 from jaxvae import config
 from jaxvae.data import audio, waveform
 from jaxvae.data.audio import gain
@@ -112,8 +111,9 @@ class Audition:
             known = self._rates.get((kind.name, own))
         if known is None:
             middle = kind.settings(np.full(len(kind.parameters), 0.5))
-            excerpt = soxr.resample(source.window.mean(axis=0), own, trained)
-            excerpt = audio.set_peak(excerpt.astype(np.float32), self.experiment.data.peak_dbfs)
+            # Of one length, so that the comparison is compiled once for all recordings.
+            excerpt = clip(source, trained, self.experiment.audio.clip_samples)
+            excerpt = audio.set_peak(excerpt, self.experiment.data.peak_dbfs)
             # Below it, frequencies of some settings do not exist.
             alike = own > trained and matcher.same_at(kind, middle, excerpt, trained, float(own))
             known = float(own if alike else trained)
