@@ -75,7 +75,7 @@ def inside(text: str, commands: Collection[str]) -> str:
         typed = command in commands and before != '"'  # between quotes it is what runpy and the like are given
         return f"jaxvae {command}" if typed else f"{before}jaxvae.{module}"
 
-    text = re.sub(rf"(?m)^(\s*from )(?=(?:{packages}) import)", r"\1jaxvae.", text)
+    text = re.sub(rf"(?m)^(\s*from )(?=(?:{packages})(?:\.\w+)* import)", r"\1jaxvae.", text)
     text = re.sub(rf'(?<![\w./])(?P<before>python -m |")?(?P<module>(?:{packages})(?:\.[a-z_]\w*)+)', renamed, text)
     return re.sub(r"\bconfigs/([a-z0-9_]+)\.py\b", r"\1", text)
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 _FOLDERS = ("launch", "analysis", "analysis/benchmark")
+_SHORT = {"map": "latent_map"}
+"""Commands that go by a shorter name as well."""
 _ROOT = (__package__ or "launch").removesuffix("launch")  # "jaxvae." where the packages are part of jaxvae
 
 
@@ -38,6 +40,7 @@ def main() -> None:
         lines = [f"  {command:<{width}}  {line}" for command, (_, line) in known.items()]
         print("\n".join(["usage: jaxvae COMMAND ...", "", *lines, "", "jaxvae COMMAND --help lists its options."]))
         sys.exit(0 if len(sys.argv) > 1 else 2)
+    name = _SHORT.get(name, name)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         sys.exit(f"error: no command is named {name}; {f'did you mean {close[0]}?' if close else 'see jaxvae --help'}")

@@ -305,7 +305,7 @@ def test_help_waits_for_no_package_that_is_slow_to_import_and_needs_none_of_them
     usages = re.findall(r"(?ms)^usage: python -m (\S+) (.*?)\n\n", done.stdout)
     of_a_run = {command for command, usage in usages if "RUN" in usage.split()}
     sources = {command: Path(*command.split(".")).with_suffix(".py").read_text() for command in COMMANDS}
-    takes_a_run = {command for command, source in sources.items() if "\n    run: command_line.Run\n" in source}
+    takes_a_run = {command for command, source in sources.items() if "\n    run: command_line.Run" in source}
     assert of_a_run == takes_a_run and len(of_a_run) >= 8
 
 
@@ -314,6 +314,12 @@ def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(command):
     line = f"set -o pipefail; {sys.executable} {command} | head -c 1"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("u", "")
+
+
+def test_the_map_goes_by_its_short_name_too():
+    code = "from launch.console import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "map", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "Hear the latent map of a run" in done.stdout
 
 
 def test_render_says_what_it_wrote(path, tmp_path):

@@ -43,13 +43,14 @@ ORDER = """
     analysis.pictures: structure matches gradient_cosines
     analysis.pages: card match_scoreboard audio_loss gradient_report scoreboard findings sound listening_map comparison
     analysis.pages: sweep_table projector listening_test report
+    analysis.latent_map: plane points store build blend source audition render_queue guard atlas server
     analysis.benchmark: torch_grant2023 network_steps population_steps backbone_training bookkeeping_steps
     analysis.benchmark: accelerator_steps
 """
 FOLDERS_OF_COMMANDS = ("launch", "analysis", "analysis.benchmark")  # a file there that has no place is a command
 MAY_IMPORT = {
     "jaxvae": ("jaxvae",),
-    "launch": ("jaxvae", "launch"),
+    "launch": ("jaxvae", "launch", "analysis.latent_map"),
     "analysis": ("jaxvae", "analysis", "configs"),
     "configs": ("jaxvae.config", "jaxvae.sweep", "configs"),
 }

@@ -81,6 +81,7 @@ def beside(tmp_path):
         ("from analysis import report\n    from launch.hosts import Hosts", "from jaxvae.analysis import report\n"
          "    from jaxvae.launch.hosts import Hosts"),
         ("from configs import demo", "from jaxvae.configs import demo"),
+        ("from analysis.train import page", "from jaxvae.analysis.train import page"),
         ("python -m launch.train configs/demo.py --workdir w", "jaxvae train demo --workdir w"),
         ("python -m analysis.benchmark.sweep.", "jaxvae benchmark.sweep."),
         ('[sys.executable, "-m", "launch.train"]', '[sys.executable, "-m", "jaxvae.launch.train"]'),

@@ -236,7 +236,7 @@ class Matcher:
         kind = next((kind for kind in self.kinds if kind.name == best.effect), None)
         settings = {setting.name: setting.value for setting in best.settings}
         rate = recording.sample_rate
-        same = kind is None or _same_at(kind, settings, excerpt, model_rate, rate)
+        same = kind is None or same_at(kind, settings, excerpt, model_rate, rate)
         if not same:
             notes.append(
                 f"{best.effect} sounds otherwise at {rate:g} Hz, so it was rendered at {model_rate:,} Hz, where it was "
@@ -360,7 +360,7 @@ def _with_audio(found: Match, short_db: float, audio: np.ndarray | None) -> Matc
     return dataclasses.replace(found, audio=audio, notes=notes)
 
 
-def _same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate: int, other: float) -> bool:
+def same_at(kind: Effect, settings: dict[str, float], excerpt: np.ndarray, rate: int, other: float) -> bool:
     """Whether an effect sounds at another rate as it does at this one."""
     if other == rate:
         return True

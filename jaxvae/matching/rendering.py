@@ -63,13 +63,14 @@ class Render:
             self._peak = max(self._peak, float(np.abs(block).max()))
             yield block
 
-    def levelled(self) -> Levelled:
-        """After all blocks. EffectError where they were silent."""
+    def levelled(self, wanted: float | None = None) -> Levelled:
+        """After all blocks: to the power of the recording, or by a gain that is wanted. EffectError where they were
+        silent."""
         if self._kind is None:
             return Levelled(1.0, 0.0)
         if not self._wet:
             raise self._unusable()
-        wanted = (self._dry / self._wet) ** 0.5
+        wanted = (self._dry / self._wet) ** 0.5 if wanted is None else wanted
         highest = float(gain(HIGHEST_DBFS)) / self._peak
         return Levelled(min(wanted, highest), max(0.0, 20 * np.log10(wanted / highest)))
 
@@ -79,11 +80,11 @@ class Render:
         found = self.levelled()
         return (whole * np.float32(found.gain)).astype(np.float32), found.short_db
 
-    def write(self, path: Path, progress: Callable[[int], object] | None = None) -> float:
+    def write(self, path: Path, progress: Callable[[int], object] | None = None, wanted: float | None = None) -> float:
         """A file of the whole, whose format its name tells; what it is short of the recording's level in dB.
 
         What lies in memory is a block. The folder holds the samples of the render until it is written. `progress` is
-        called with the samples of a channel that are rendered.
+        called with the samples of a channel that are rendered. `wanted` is a gain to take the place of that level.
 
         Raises:
             EffectError: the effect gives nothing that can be used.
@@ -98,7 +99,7 @@ class Render:
                 done += block.shape[1]
                 if progress is not None:
                     progress(done)
-            found = self.levelled()
+            found = self.levelled(wanted)
             spool.seek(0)
             subtype = "PCM_24" if "PCM_24" in soundfile.available_subtypes(kind) else None
             rate, width = int(recording.sample_rate), recording.channels
