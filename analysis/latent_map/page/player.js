@@ -9,7 +9,7 @@ export class Player {
   #context = null;
   #volume = null;
   #level = 1;
-  #playing = null; // {source, gain, began: context time of its loop's beginning}
+  #playing = null; // {source, gain, since, began: context time of the loop's first sample}
   #fading = false;
   #next = null;
 
@@ -70,16 +70,16 @@ export class Player {
     const gain = new GainNode(context, { gain: 0 });
     source.connect(gain).connect(this.#volume);
     source.start(now, (now - began) % buffer.duration);
-    this.#playing = { source, gain, began };
+    this.#playing = { source, gain, began, since: now };
     gain.gain.setValueAtTime(0, now).linearRampToValueAtTime(1, now + FADE_S);
     if (before) this.#fade(before, now);
   }
 
-  #fade({ source, gain }, now) {
+  #fade({ source, gain, since }, now) {
     this.#fading = true;
     const context = this.#context;
     gain.gain.cancelScheduledValues(now);
-    gain.gain.setValueAtTime(1, now).linearRampToValueAtTime(0, now + FADE_S);
+    gain.gain.setValueAtTime(Math.min(1, (now - since) / FADE_S), now).linearRampToValueAtTime(0, now + FADE_S);
     source.stop(now + FADE_S);
     source.onended = () => {
       gain.disconnect();
