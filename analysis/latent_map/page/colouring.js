@@ -5,7 +5,7 @@ import { kindColours, NONE, SCALE } from "./palette.js";
 
 /** Choices {id, name} for the effects of a map. */
 export function colourings(effects) {
-  const measured = [["strength", "Strength of the effect"], ["brightness", "Brightness"], ["loudness", "Loudness"]];
+  const measured = [["strength", "Strength (1 = usual)"], ["brightness", "Brightness"], ["loudness", "Loudness"]];
   const choices = measured.map(([column, name]) => ({ id: column, name, column }));
   if (effects.length > 1) choices.unshift({ id: "effect", name: "Effect", column: "effect" });
   effects.forEach((effect, kind) => {
@@ -20,7 +20,7 @@ export function colourings(effects) {
   return choices;
 }
 
-const UNITS = { strength: "(1 = as far as usual)", brightness: "Hz", loudness: "LU" };
+const UNITS = { strength: "", brightness: "Hz", loudness: "LU" };
 
 /** RGBA bytes of all points, and the ends of the scale in words (null for effects). */
 export function colour(choice, { values, width }, kinds) {

@@ -274,8 +274,11 @@ function showChoice() {
   }
   $("amount").disabled = Boolean(choice.settings);
   $("amount").value = 100 * (choice.amount ?? 1);
-  $("amount-value").textContent = choice.amount === undefined ? "own" : `${Math.round(100 * choice.amount)} %`;
-  if (choice.settings) $("amount-value").textContent = "–";
+  $("amount-value").textContent = `${Math.round(100 * (choice.amount ?? 1))} %`;
+  // A point has settings of its own, which are not those predicted for it, until the amount is moved.
+  if (choice.settings || (choice.point !== undefined && choice.amount === undefined)) {
+    $("amount-value").textContent = "not used";
+  }
   const decibels = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)} dB`;
   const short = heard.shortDb > 0.05 ? `, ${heard.shortDb.toFixed(1)} dB short for its peaks` : "";
   $("matched").textContent = `matched ${decibels(heard.gainDb)}${short}`;
