@@ -17,7 +17,7 @@ const ASK_AGAIN_MS = 1500;
 const $ = (id) => document.getElementById(id);
 const [player, renders, view] = [new Player(), new Renders(), new View()];
 const knobs = new Knobs($("knobs"), (effect, settings) => {
-  hear({ effect: effect.name, settings, place: state.choice?.place }, { scrub: true });
+  hear({ effect: effect.name, settings, place: placeOf(state.choice) }, { scrub: true, origin: "knob" });
 });
 let cloud;
 
@@ -191,17 +191,19 @@ function query(choice) {
   return ask;
 }
 
-let [turn, busy, waiting] = [0, false, null];
+let [turn, busy, waiting, lastOrigin] = [0, false, null, null];
 
 /**
  * Play a choice. While a gesture goes on (`scrub`) a render is let finish, and then only the newest choice is asked
- * for, so that there is sound all the way; anything else gives up the render that is awaited. `silent` only shows it.
+ * for, so that there is sound all the way; anything else gives up the render that is awaited. An undo goes back to
+ * before a whole gesture, all choices of which have one `origin`. `silent` only shows the choice.
  */
-async function hear(choice, { scrub = false, since = performance.now(), again = false, silent = false } = {}) {
+async function hear(choice, options = {}) {
+  const { scrub = false, since = performance.now(), again = false, silent = false, origin = null } = options;
   const audible = $("sound").checked && !silent;
   if (audible) player.resume(state.dry?.rate ?? 44_100); // in the gesture itself
   if (scrub && busy) {
-    waiting = [choice, { scrub, since }];
+    waiting = [choice, options];
     return;
   }
   waiting = null;
@@ -210,7 +212,8 @@ async function hear(choice, { scrub = false, since = performance.now(), again = 
   try {
     const sound = await renders.get(query(choice));
     if (mine !== turn) return;
-    if (state.choice && !again && !scrub) state.past.push(state.choice);
+    if (state.choice && !again && !(scrub && origin === lastOrigin)) state.past.push(state.choice);
+    lastOrigin = origin;
     Object.assign(state, { choice, heard: sound, dryOn: false });
     if (audible) {
       player.play(sound);
@@ -221,7 +224,7 @@ async function hear(choice, { scrub = false, since = performance.now(), again = 
     }
     const place = placeOf(choice);
     if (place && !choice.settings) state.trail = [...state.trail, place].slice(-TRAIL);
-    showChoice();
+    showChoice(origin);
   } catch (error) {
     if (mine === turn) tell(error);
   } finally {
@@ -244,7 +247,7 @@ function undo() {
 
 // ---- what is chosen
 
-function showChoice() {
+function showChoice(origin = null) {
   const { heard, choice, map } = state;
   for (const id of ["dry", "wet", "favourite"]) $(id).disabled = !heard;
   $("undo").disabled = !state.past.length;
@@ -269,9 +272,7 @@ function showChoice() {
     const { values, width } = state.columns.predicted;
     predicted = values.subarray(heard.point * width, heard.point * width + effect.parameters.length);
   }
-  if (document.activeElement?.closest("#knobs") === null || !choice.settings) {
-    knobs.show(effect, heard.settings, predicted);
-  }
+  if (origin !== "knob") knobs.show(effect, heard.settings, predicted); // a knob is where it was turned to
   $("amount").disabled = Boolean(choice.settings);
   $("amount").value = 100 * (choice.amount ?? 1);
   $("amount-value").textContent = `${Math.round(100 * (choice.amount ?? 1))} %`;
@@ -380,7 +381,7 @@ function listenToPointer(map) {
     const choice = choiceAt(pixel(event));
     if (scrub && same(asked, choice)) return;
     asked = choice;
-    hear(choice, { scrub, since: event.timeStamp });
+    hear(choice, { scrub, since: event.timeStamp, origin: "map" });
   };
   map.addEventListener("pointerdown", (event) => {
     map.setPointerCapture(event.pointerId);
@@ -450,6 +451,7 @@ function onMapKey(event) {
 }
 
 function onKey(event) {
+  if (event.key === " " && event.target === document.body) onMapKey(event);
   if (event.target.matches("select") || $("help").open || event.altKey) return;
   const key = event.key.toLowerCase();
   const digit = /^Digit([1-9])$/.exec(event.code);
@@ -560,7 +562,7 @@ async function start() {
   $("favourite").addEventListener("click", addFavourite);
   $("amount").addEventListener("input", () => {
     const { settings, ...choice } = state.choice;
-    hear({ ...choice, amount: $("amount").value / 100 }, { scrub: true });
+    hear({ ...choice, amount: $("amount").value / 100 }, { scrub: true, origin: "amount" });
   });
   listenToFiles("source", takeSource);
   listenToFiles("reference", takeReference);

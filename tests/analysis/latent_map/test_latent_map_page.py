@@ -258,6 +258,12 @@ def test_a_knob_is_heard_and_an_amount_of_none_is_neutral(opened, atlas):
     parameter = next(one for one in atlas.build("pedalboard-delay").points.kinds[0].parameters if one.name == "mix")
     record = page.evaluate("async (path) => (await fetch(path)).json()", href)
     assert record["settings"]["mix"] == pytest.approx(parameter.maximum)
+    page.keyboard.press("u")
+    expect(page.locator("#chosen")).to_have_text("pedalboard/Delay, predicted settings")
+    page.keyboard.press("Control+z")
+    played(page, point)
+    own = atlas.build("pedalboard-delay").store.column("settings")[point][2]
+    assert int(mix.input_value()) == pytest.approx(1_000 * own, abs=1)
 
 
 def test_what_is_exported_is_what_was_heard(opened, atlas, tmp_path):
