@@ -119,12 +119,16 @@ async function openMap(id) {
   } else {
     state.map = map;
     cloud.set(new Float32Array(), new Uint8Array());
-    redraw();
+    $("colour").replaceChildren();
+    for (const end of ["low", "high"]) $(end).textContent = "";
+    if (!sameMap) showChoice();
+    showKept();
   }
 }
 
 async function paint() {
   const { map, id } = state;
+  if (!map?.placed) return;
   const choice = colourings(map.effects).find((one) => one.id === $("colour").value);
   const values = (state.columns[choice.column] ??= await column(id, choice.column, map.placed));
   if (state.map !== map) return;
@@ -255,14 +259,13 @@ function showChoice(origin = null) {
   $("wet").setAttribute("aria-pressed", !state.dryOn);
   $("exports").hidden = !heard;
   $("amount-row").hidden = !heard;
+  $("knobs").hidden = !heard;
   redraw();
   if (!heard) {
-    $("chosen").textContent = "Click a point of the map to hear it.";
-    $("knobs").hidden = true;
+    $("chosen").textContent = map?.placed ? "Click a point of the map to hear it." : "The map is being built.";
     $("matched").textContent = "";
     return;
   }
-  $("knobs").hidden = false;
   const effect = map.effects.find(({ name }) => name === heard.effect);
   const what = choice.settings ? "own settings" : choice.amount !== undefined ? "predicted settings"
     : choice.point !== undefined ? `point ${choice.point}` : "between points";

@@ -303,3 +303,15 @@ def test_it_fits_a_narrow_window_and_every_map_can_be_coloured(opened):
     for value in page.locator("#colour option").evaluate_all("(all) => all.map((one) => one.value)"):
         page.locator("#colour").select_option(value)
         expect(page.locator("#low")).not_to_be_empty()
+
+
+def test_a_map_that_is_being_built_says_so_and_plays_nothing(opened):
+    page = opened()
+    page.locator("#maps").select_option("pedalboard-distortion")
+    expect(page.locator("#status")).to_contain_text("0 of 120 points; building")
+    expect(page.locator("#chosen")).to_have_text("The map is being built.")
+    page.locator("#map").click()
+    page.locator("#map").press("ArrowUp")
+    page.locator("#map").press("Enter")
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.starts") == 0
