@@ -212,6 +212,7 @@ def loudness(audio: Float[np.ndarray, "sample channel"], rate: float | int) -> f
     return max(found, _SILENT_LUFS) + 20 * float(np.log10(peak))
 
 
+@functools.lru_cache(maxsize=1)  # all maps of a run ask for it
 def encoder_digest(encoder: SpectrogramEncoder) -> str:
     """Digest of all that an embedding and a reading depend on."""
     digest = hashlib.sha256()

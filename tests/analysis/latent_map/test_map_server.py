@@ -227,7 +227,7 @@ def test_files_that_are_no_audio_are_refused_and_not_kept(client, atlas, path, n
 )
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/api/maps"), ("POST", "/api/sources?name=a.wav"), ("POST", "/api/maps/all/open"), ("GET", "/maps.js")],
+    [("GET", "/api/maps"), ("POST", "/api/sources?name=a.wav"), ("POST", "/api/maps/all/open"), ("GET", "/map.js")],
 )
 def test_other_hosts_and_origins_are_refused(client, running, method, path, headers):
     headers = {name: value.replace("PORT", str(running)) for name, value in headers.items()}
@@ -243,7 +243,7 @@ def test_the_own_page_is_let_in_with_headers_that_confine_it(client, running, na
     own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     page = client.get("/", headers={"Host": host, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
     assert page.status_code == 200 and "Latent map" in page.text  # by a link from elsewhere
-    for answer in (page, client.get("/maps.js", headers=own), client.get("/api/maps", headers=own)):
+    for answer in (page, client.get("/map.js", headers=own), client.get("/api/maps", headers=own)):
         assert answer.status_code == 200
         assert answer.headers["content-security-policy"].startswith("default-src 'self';")
         assert "unsafe" not in answer.headers["content-security-policy"]

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from analysis.latent_map import build, plane, source
+from analysis.latent_map import build, plane, points, source
 from analysis.latent_map.build import Build, Builder, Stopped
 from analysis.latent_map.points import Points
 from analysis.latent_map.store import MapError, Store
@@ -54,6 +54,8 @@ def test_the_first_points_are_laid_out_before_the_others_are_rendered(undisturbe
     assert store.complete and store.place(60).shape == (60, 2) and store.place(40).shape == (40, 2)
     assert store.layout()["figures"].keys() == {"strength_up", "brightness_right", "trustworthiness"}
     assert np.isfinite(store.column("latent")).all()
+    kind = whole.points.kinds[0]
+    np.testing.assert_array_equal(store.column("settings"), [points.drawn(kind, row, 0, 0) for row in range(60)])
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 4])
