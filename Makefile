@@ -33,6 +33,7 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/python -m launch.train configs/demo.py --workdir $(WORKDIR)
 	$(BIN)/python -m analysis.report $(WORKDIR)
+	@echo "hear its latent map: $(BIN)/python -m launch.latent_map $(WORKDIR)"
 
 test: setup system-packages
 	$(PYTEST)
