@@ -40,6 +40,11 @@ def client(running):
         yield one
 
 
+def files(atlas):
+    """Names of those that the server holds, which tests share."""
+    return {path.name for path in atlas.sources._folder.iterdir()}
+
+
 def pcm(answer):
     assert answer.status_code == 200, answer.text
     channels = int(answer.headers["x-channels"])
@@ -152,6 +157,7 @@ def test_a_recording_is_given_heard_and_exported(client, atlas, tmp_path):
     audio = 0.05 * np.random.default_rng(2).normal(size=(3 * 44_100, 2))
     soundfile.write(tmp_path / "mine.flac", audio, 44_100)
     content = (tmp_path / "mine.flac").read_bytes()
+    before = files(atlas)
     answer = client.post("/api/sources", params={"name": "../../mine.flac"}, content=content)
     assert answer.status_code == 201, answer.text
     mine = answer.json()
@@ -170,13 +176,12 @@ def test_a_recording_is_given_heard_and_exported(client, atlas, tmp_path):
     assert record.json()["settings"] == json.loads(rendered.headers["x-settings"])
     compile(client.get("/api/export", params={**ask, "format": "python"}).text, "render.py", "exec")
     assert client.get("/api/export", params={**ask, "format": "exe"}).status_code == 400
-    left = [path.name for path in atlas.sources._folder.iterdir()]
-    assert left == [f"{mine['id']}.flac"]  # what was exported is deleted
+    assert files(atlas) - before == {f"{mine['id']}.flac"}  # what was exported is deleted
 
 
 def test_a_reference_that_was_made_at_a_point_lands_near_it(client, atlas, tmp_path):
     build = atlas.build("pedalboard-delay")
-    kind, place, near = build.points.kinds[0], build.store.place(120), 0
+    kind, place, near, before = build.points.kinds[0], build.store.place(120), 0, files(atlas)
     for point in range(0, 120, 10):
         wet = kind.render(build.points.entering, kind.settings(build.store.column("settings")[point]), 8_000)
         soundfile.write(tmp_path / "wet.wav", wet, 8_000, "FLOAT")
@@ -188,7 +193,7 @@ def test_a_reference_that_was_made_at_a_point_lands_near_it(client, atlas, tmp_p
         assert found["settings"].keys() == {"delay_seconds", "feedback", "mix"}
         near += np.hypot(*(place[point] - (found["x"], found["y"]))) < 0.1
     assert near >= 10  # of 12
-    assert not [path for path in atlas.sources._folder.iterdir() if path.suffix == ".wav"]
+    assert files(atlas) == before
 
 
 @pytest.mark.parametrize(
@@ -266,7 +271,7 @@ def test_two_gigabytes_are_refused_at_once_where_they_are_announced(running):
 
 
 def test_two_gigabytes_that_are_not_announced_are_refused_early_and_take_no_memory(running, atlas):
-    before, piece = resident_bytes(), bytes(2**20)
+    before, piece, known = resident_bytes(), bytes(2**20), files(atlas)
     sent, most, answer = 0, 0, b""
     with socket.create_connection(("127.0.0.1", running), 10) as line:
         line.sendall(
@@ -288,9 +293,9 @@ def test_two_gigabytes_that_are_not_announced_are_refused_early_and_take_no_memo
     assert MOST_BYTES <= sent < 2 * MOST_BYTES
     assert most - before < 40 * 2**20
     deadline = time.monotonic() + 10
-    while [path for path in atlas.sources._folder.iterdir() if path.suffix == ".wav"] and time.monotonic() < deadline:
+    while files(atlas) != known and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not [path for path in atlas.sources._folder.iterdir() if path.suffix == ".wav"]
+    assert files(atlas) == known
 
 
 def test_two_clients_at_once_get_what_each_asked_for(running, atlas):
