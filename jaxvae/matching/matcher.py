@@ -176,6 +176,8 @@ class Matcher:
     ) -> Match:
         """As `match`, from file to file; however long they are, only blocks of them are in memory.
 
+        Of an effect that cannot go on from block to block (`Effect.open`), such as a VST3, the whole is.
+
         The answer has no `audio`: it is written to `out`, in the format that its name tells. `written` is called with
         the seconds of it that are rendered and to be rendered.
 
